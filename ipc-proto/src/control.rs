@@ -1,0 +1,261 @@
+//! The management protocol: what `cwmpctl` and other front ends ask of `cwmp-supervisor`.
+//!
+//! A client sends a [`Request`] and gets one final [`Response`]; [`Response::Waiting`] may come before it.
+//! The JSON of `cwmpctl --json` has the same fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Secret, UtcTime, Value,
+    worker::{NextSession, Stage},
+};
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Put a change into the candidate. Answer: `Done`.
+    Set {
+        /// CLI name.
+        name: String,
+        /// The new value; it may be a secret.
+        value: Secret,
+    },
+    /// One parameter, by CLI name or by its path in the data model. Answer: `Value`.
+    Get {
+        /// The name.
+        name: String,
+    },
+    /// `show cwmp`. Answer: `Parameters`.
+    ShowParameters,
+    /// `show changes`. Answer: `Changes`.
+    ShowChanges,
+    /// Make the candidate the running configuration. Answer: `Done`.
+    Apply {
+        /// Even where the running value has changed since.
+        force: bool,
+        /// End an open session first instead of waiting for it.
+        now: bool,
+    },
+    /// Make the running configuration the startup one. Answer: `Done`.
+    Save,
+    /// Drop the candidate. Answer: `Done`.
+    Revert,
+    /// `cwmp show status`. Answer: `Status`.
+    Status,
+    /// `cwmp inform`: open a session now. Answer: `Done`.
+    Inform,
+    /// `cwmp restart`: restart the worker, by force if it hangs. Answer: `Done`.
+    Restart,
+}
+
+impl Request {
+    /// True when it changes something: only an admin may.
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::Set { .. }
+            | Self::Apply { .. }
+            | Self::Save
+            | Self::Revert
+            | Self::Inform
+            | Self::Restart => true,
+            Self::Get { .. } | Self::ShowParameters | Self::ShowChanges | Self::Status => false,
+        }
+    }
+}
+
+/// What a client gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// Not final: the request waits for this.
+    Waiting(String),
+    /// Done; lines that a person should read.
+    Done(Vec<String>),
+    /// Refused or failed, and nothing changed: why, and what to do.
+    Refused(String),
+    /// A value of the data model.
+    Value {
+        /// Its name, as asked.
+        name: String,
+        /// The value; a secret reads as empty.
+        value: Value,
+    },
+    /// The table of parameters.
+    Parameters(Vec<ParameterRow>),
+    /// The candidate.
+    Changes(Vec<Change>),
+    /// The status.
+    Status(Box<Status>),
+}
+
+impl Response {
+    /// False when another response follows.
+    pub const fn is_final(&self) -> bool {
+        !matches!(self, Self::Waiting(_))
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The table's default or the settings' `[factory]`.
+    Factory,
+    /// A person at the command line.
+    Cli,
+    /// A person at the web page.
+    Web,
+    /// A configuration file.
+    File,
+    /// A DHCP server.
+    Dhcp,
+    /// The ACS.
+    Acs,
+    /// Made by the CWMP stack itself.
+    Stack,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Factory => "factory",
+            Self::Cli => "cli",
+            Self::Web => "web",
+            Self::File => "file",
+            Self::Dhcp => "dhcp",
+            Self::Acs => "acs",
+            Self::Stack => "stack",
+        })
+    }
+}
+
+/// One row of `show cwmp`. Secrets are masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterRow {
+    /// CLI name.
+    pub name: String,
+    /// For people.
+    pub label: String,
+    /// Path in the data model, if it has one.
+    pub path: Option<String>,
+    /// The value in force.
+    pub value: String,
+    /// Where that comes from.
+    pub source: Source,
+    /// False when a restart of the device would bring another value.
+    pub saved: bool,
+    /// The change that waits for `apply`, if any.
+    pub pending: Option<String>,
+    /// What it does and what it takes.
+    pub help: String,
+}
+
+/// One change of the candidate. Secrets are masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// CLI name.
+    pub name: String,
+    /// The value in force.
+    pub running: String,
+    /// What `apply` would make it.
+    pub new: String,
+    /// Who set it.
+    pub who: String,
+    /// When.
+    pub at: UtcTime,
+}
+
+/// The answer to "what is going on?".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The ACS.
+    pub acs: AcsStatus,
+    /// The last session that ended, if any.
+    pub last_session: Option<LastSession>,
+    /// The session that is open now, since when.
+    pub open_session: Option<UtcTime>,
+    /// The next session that a timer will open, if any.
+    pub next_session: Option<NextSession>,
+    /// Failed sessions since the last good one: RetryCount.
+    pub retry_count: u32,
+    /// The worker.
+    pub worker: WorkerStatus,
+    /// Empty while no connection request can come in.
+    pub connection_request_url: String,
+    /// What a person should know: a store that cannot be written, a file that was set aside.
+    pub warnings: Vec<String>,
+}
+
+/// How things stand with the ACS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcsStatus {
+    /// In one word.
+    pub state: AcsState,
+    /// Where the last session failed, if it did.
+    pub stage: Option<Stage>,
+    /// What to do about it.
+    pub reason: Option<String>,
+    /// The URL in force, or empty.
+    pub url: String,
+    /// Where that comes from.
+    pub url_source: Source,
+}
+
+/// `acs.state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcsState {
+    /// cwmp.enable is 0.
+    Disabled,
+    /// No URL is known.
+    NoUrl,
+    /// No session has ended yet.
+    Never,
+    /// The last finished session succeeded.
+    Connected,
+    /// The last finished session failed.
+    Disconnected,
+}
+
+/// A session that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSession {
+    /// When it was opened.
+    pub started: UtcTime,
+    /// When it ended.
+    pub ended: UtcTime,
+    /// The events of its Inform, such as `1 BOOT`.
+    pub events: Vec<String>,
+    /// `succeeded`, or the stage and the reason.
+    pub outcome: String,
+}
+
+/// How the worker is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// In one word.
+    pub state: WorkerState,
+    /// Its process, while it is connected.
+    pub pid: Option<i32>,
+    /// How often it was started again since the supervisor started.
+    pub restarts: u32,
+    /// The revision of the configuration that it uses, 0 for none.
+    pub revision: u64,
+    /// The revision that it should use.
+    pub revision_wanted: u64,
+    /// Why it is not running, if it is not.
+    pub reason: Option<String>,
+}
+
+/// `worker.state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// Started, or awaited; no Hello yet.
+    Starting,
+    /// Connected.
+    Running,
+    /// Died; started again after a wait.
+    Waiting,
+    /// Speaks another protocol number.
+    Incompatible,
+}

@@ -1,0 +1,27 @@
+//! What the two daemons and their clients say to each other, and the CWMP vocabulary that they share.
+//!
+//! Two protocols run over Unix sockets: [`worker`] between `cwmp-supervisor` and `cwmpd`, and [`control`]
+//! between `cwmp-supervisor` and `cwmpctl`. Both open with a [`version::Hello`] of hand-laid bytes and go on
+//! with length-delimited bincode frames, which [`channel`] sends and receives, typed by direction.
+
+pub mod channel;
+pub mod codec;
+pub mod control;
+pub mod fault;
+pub mod path;
+pub mod retry;
+pub mod secret;
+pub mod text;
+pub mod time;
+pub mod url;
+pub mod value;
+pub mod version;
+pub mod worker;
+
+pub use fault::{Fault, FaultCode, ParameterFault};
+pub use path::ParamPath;
+pub use secret::Secret;
+pub use text::Text;
+pub use time::UtcTime;
+pub use url::HttpUrl;
+pub use value::{ParamType, Value};

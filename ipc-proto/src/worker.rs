@@ -1,0 +1,443 @@
+//! The worker protocol: what `cwmp-supervisor` and `cwmpd` say to each other.
+//!
+//! The supervisor sends [`ToWorker`], the worker [`ToSupervisor`]. Either side counts the link as lost when
+//! three heartbeats are missed. A changed byte needs a new number in [`crate::version`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Fault, HttpUrl, ParamPath, ParamType, UtcTime, Value,
+    retry::RetryPolicy,
+    text::{CommandKey, ParameterKey},
+};
+
+/// From the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// I am here.
+    Heartbeat,
+    /// Said without being asked.
+    Push(Push),
+    /// The answer to the query of that id.
+    Reply {
+        /// Of the query.
+        id: u32,
+        /// The answer.
+        reply: Reply,
+    },
+}
+
+/// What the supervisor says without being asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Push {
+    /// The whole configuration; the first push after Hello, and whenever it changes.
+    Config(Box<WorkerConfig>),
+    /// What is waiting: after each `Config` of a new link, after each session, and when an event occurs.
+    Due(Due),
+    /// Someone asked for a session now (`cwmp inform`).
+    InformNow,
+    /// End that session as failed.
+    EndSession(SessionId),
+    /// Leave: exit 0 at once.
+    Stop,
+}
+
+/// What the worker runs with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerConfig {
+    /// Grows with every change.
+    pub revision: u64,
+    /// The ACS, or none: CWMP is disabled or no URL is known, and no session is opened.
+    pub acs: Option<Acs>,
+    /// PeriodicInform, or none when it is not enabled.
+    pub periodic: Option<Periodic>,
+    /// Waits before retries.
+    pub retry: RetryPolicy,
+    /// Clocks of the daemon.
+    pub timing: Timing,
+}
+
+/// The ACS to talk to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acs {
+    /// Where it is.
+    pub url: HttpUrl,
+    /// How long to wait for each of its answers, in CWMP seconds.
+    pub response_timeout: u32,
+}
+
+/// PeriodicInform: at `phase` and every `interval` before and after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Periodic {
+    /// CWMP seconds, from 1.
+    pub interval: u32,
+    /// PeriodicInformTime, or this device's own random phase where that is unknown.
+    pub phase: UtcTime,
+}
+
+/// Clocks of the daemon, in milliseconds unless named otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// How long a CWMP second lasts: 1000, less in tests.
+    pub second_ms: u32,
+    /// Between two heartbeats.
+    pub heartbeat_ms: u32,
+    /// The worker's wait for a reply; longer than the supervisor's own limit for a query.
+    pub reply_ms: u32,
+    /// The longest session, in seconds.
+    pub session_max_s: u32,
+}
+
+/// What waits to be told to the ACS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// Undelivered events are stored.
+    pub events: bool,
+    /// Something happened since the last attempt that brings a retry forward, once: an event, or a new URL.
+    pub fresh: bool,
+    /// Failed sessions since the last good one.
+    pub retry: RetryState,
+}
+
+/// Counts of failed sessions; both are 0 after a good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RetryState {
+    /// RetryCount of the next Inform; survives a reboot (RETRY-05).
+    pub count: u32,
+    /// Failures since the boot: picks the range of the wait (RETRY-04).
+    pub since_boot: u32,
+}
+
+/// Of an open session; a query with another one is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SessionId(pub u32);
+
+/// Of a prepared read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReadId(pub u32);
+
+/// Of an event in the supervisor's keeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventId(pub u64);
+
+/// From the worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSupervisor {
+    /// I am here.
+    Heartbeat,
+    /// A question; its `Reply` carries the same id.
+    Query {
+        /// Counts up; chosen by the worker.
+        id: u32,
+        /// The question.
+        query: Query,
+    },
+    /// Said without wanting an answer.
+    Report(Report),
+}
+
+/// What the worker asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Query {
+    /// Open a session: from now on only its queries change anything. Answer: `SessionOpened`.
+    OpenSession(Why),
+    /// The ACS has answered the Inform that carried these events. Committed, then `Done`.
+    InformAcknowledged {
+        /// The open session.
+        session: SessionId,
+        /// The events that stood in the Inform.
+        events: Vec<EventId>,
+    },
+    /// Resolve names and capture what is read. Answer: `Prepared` or `Fault`.
+    Prepare {
+        /// The open session.
+        session: SessionId,
+        /// What to read.
+        read: Read,
+    },
+    /// Page `page` (from 0) of a prepared read. Answer: `Page`.
+    Page {
+        /// The open session.
+        session: SessionId,
+        /// The prepared read.
+        read: ReadId,
+        /// Counts from 0; may be asked again.
+        page: u32,
+    },
+    /// SetParameterValues, all or nothing. Committed, then `Set`, or `Fault`.
+    Set {
+        /// The open session.
+        session: SessionId,
+        /// In the order of the request.
+        values: Vec<SetValue>,
+        /// Stored when all of it succeeds.
+        parameter_key: ParameterKey,
+    },
+}
+
+/// Why a session is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Undelivered events.
+    Events,
+    /// The PeriodicInform timer.
+    Periodic,
+    /// The last session failed.
+    Retry,
+    /// Someone asked for it.
+    Asked,
+}
+
+/// What a prepared read is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Read {
+    /// GetParameterValues: names as the ACS sent them.
+    Values(Vec<String>),
+    /// GetParameterNames: the path as the ACS sent it.
+    Names {
+        /// Full, partial or empty.
+        path: String,
+        /// Children only.
+        next_level: bool,
+    },
+}
+
+/// One parameter of a SetParameterValues, as the ACS sent it; the supervisor judges all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetValue {
+    /// The name.
+    pub name: String,
+    /// xsi:type, where one was given.
+    pub declared: DeclaredType,
+    /// The text of the value.
+    pub text: String,
+}
+
+/// The xsi:type of a value from the ACS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeclaredType {
+    /// None given: the data model's type is meant.
+    Absent,
+    /// One of the data model's types.
+    Known(ParamType),
+    /// Some other type: fits nothing.
+    Unknown,
+}
+
+/// The supervisor's answer to a query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done and, where it changed anything, on disk.
+    Done,
+    /// The session is open.
+    SessionOpened(Box<SessionOpened>),
+    /// The read is captured.
+    Prepared {
+        /// Its id, good until the session ends or the next `Prepare`.
+        read: ReadId,
+        /// How many entries all pages have together.
+        count: u32,
+    },
+    /// A page.
+    Page(Page),
+    /// The values are set.
+    Set(SetStatus),
+    /// Refused with a CWMP fault for the ACS.
+    Fault(Fault),
+    /// Refused: that session is not open (any more).
+    NoSession,
+}
+
+/// Status of a SetParameterValuesResponse (TR-069 A.3.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SetStatus {
+    /// 0: in force.
+    Applied,
+    /// 1: stored, in force later.
+    Later,
+}
+
+/// What an Inform is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionOpened {
+    /// Names it in every query.
+    pub session: SessionId,
+    /// RetryCount of the Inform.
+    pub retry_count: u32,
+    /// DeviceIdStruct.
+    pub device: DeviceId,
+    /// At most 64, oldest first.
+    pub events: Vec<Event>,
+    /// The forced parameters, and those that changed.
+    pub parameters: Vec<ParameterValue>,
+}
+
+/// DeviceIdStruct (TR-069 A.3.3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeviceId {
+    /// Up to 64 characters.
+    pub manufacturer: String,
+    /// Six upper-case hexadecimal digits.
+    pub oui: String,
+    /// Up to 64 characters; may be empty.
+    pub product_class: String,
+    /// Up to 64 characters.
+    pub serial_number: String,
+}
+
+/// An Inform event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// In the supervisor's keeping.
+    pub id: EventId,
+    /// Such as `0 BOOTSTRAP`.
+    pub code: EventCode,
+    /// Empty for all but M codes.
+    pub command_key: CommandKey,
+}
+
+/// Event codes that this CPE sends (TR-069 3.7.1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EventCode {
+    /// 0 BOOTSTRAP
+    Bootstrap,
+    /// 1 BOOT
+    Boot,
+    /// 2 PERIODIC
+    Periodic,
+}
+
+impl EventCode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bootstrap, Self::Boot, Self::Periodic];
+
+    /// As it stands in an Inform.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "0 BOOTSTRAP",
+            Self::Boot => "1 BOOT",
+            Self::Periodic => "2 PERIODIC",
+        }
+    }
+}
+
+/// A parameter and its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterValue {
+    /// Its full path.
+    pub name: ParamPath,
+    /// Its value.
+    pub value: Value,
+}
+
+/// A parameter or object and whether the ACS may write it (TR-069 A.3.2.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterInfo {
+    /// Its full path, or an object's partial path.
+    pub name: ParamPath,
+    /// Writable, or a table that takes AddObject.
+    pub writable: bool,
+}
+
+/// Some entries of a prepared read, of the kind that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Page {
+    /// Of `Read::Values`.
+    Values(Vec<ParameterValue>),
+    /// Of `Read::Names`.
+    Names(Vec<ParameterInfo>),
+}
+
+/// What the worker says without wanting an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// That revision of the configuration is in use.
+    InUse(u64),
+    /// When the next session is due and why, or none; the latest counts.
+    Next(Option<NextSession>),
+    /// The session is over.
+    SessionClosed {
+        /// Which.
+        session: SessionId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// The next session that a timer will open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextSession {
+    /// When.
+    pub at: UtcTime,
+    /// Why.
+    pub why: Why,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Both sides were done (SESS-11).
+    Succeeded,
+    /// It broke off.
+    Failed(Failure),
+}
+
+/// Where a session failed and what a technician should read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{stage}: {reason}")]
+pub struct Failure {
+    /// The link of the chain that broke.
+    pub stage: Stage,
+    /// A sentence that can be acted on.
+    pub reason: String,
+}
+
+/// The links of the chain to the ACS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// No route.
+    Network,
+    /// The name does not resolve.
+    Dns,
+    /// No connection, or it broke.
+    Tcp,
+    /// The TLS handshake failed.
+    Tls,
+    /// The ACS's certificate was refused.
+    Certificate,
+    /// An HTTP status or message that no ACS should send.
+    Http,
+    /// Redirected where we do not go.
+    Redirect,
+    /// The ACS did not accept our login.
+    Auth,
+    /// The ACS's message cannot be read.
+    Soap,
+    /// The ACS answered with a fault.
+    Fault,
+    /// The ACS did not answer in time.
+    Timeout,
+    /// The worker died or was stopped.
+    Worker,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Network => "network",
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Certificate => "certificate",
+            Self::Http => "http",
+            Self::Redirect => "redirect",
+            Self::Auth => "auth",
+            Self::Soap => "soap",
+            Self::Fault => "fault",
+            Self::Timeout => "timeout",
+            Self::Worker => "worker",
+        })
+    }
+}
