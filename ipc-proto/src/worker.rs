@@ -423,6 +423,24 @@ pub enum Stage {
     Worker,
 }
 
+impl Stage {
+    /// All of them, in the order of the chain.
+    pub const ALL: [Self; 12] = [
+        Self::Network,
+        Self::Dns,
+        Self::Tcp,
+        Self::Tls,
+        Self::Certificate,
+        Self::Http,
+        Self::Redirect,
+        Self::Auth,
+        Self::Soap,
+        Self::Fault,
+        Self::Timeout,
+        Self::Worker,
+    ];
+}
+
 impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

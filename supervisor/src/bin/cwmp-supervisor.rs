@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The supervisor's program.
+
+fn main() -> std::process::ExitCode {
+    supervisor::daemon::main()
+}

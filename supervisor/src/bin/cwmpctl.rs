@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The command line client's program.
+
+fn main() -> std::process::ExitCode {
+    supervisor::cli::main()
+}

@@ -1,0 +1,86 @@
+//! From the ACS's URL to an open connection: look up, connect, shake hands.
+
+use std::net::SocketAddr;
+
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use ipc_proto::HttpUrl;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{HttpError, Patience, body::Outgoing};
+
+/// How long a name look-up may take, in CWMP seconds.
+const LOOK_UP_SECONDS: u32 = 20;
+/// How long each address may take to answer, in CWMP seconds.
+const CONNECT_SECONDS: u32 = 20;
+/// The largest head of an answer, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// An open connection.
+pub struct Open {
+    /// Takes one request at a time.
+    pub sender: SendRequest<Outgoing>,
+    /// Of the ACS.
+    pub address: SocketAddr,
+    /// It has carried a whole exchange before.
+    pub kept: bool,
+    _task: Task,
+}
+
+/// The task that drives a connection; it ends with the handle, and the socket with it.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Opens a connection to the first address that takes one.
+pub async fn open(url: &HttpUrl, patience: Patience) -> Result<Open, HttpError> {
+    let addresses = look_up(url, patience.at_most(LOOK_UP_SECONDS)).await?;
+    let mut last = HttpError::Name { host: url.host().to_owned(), error: "it has no address".to_owned() };
+    for address in addresses {
+        match connect(address, patience.at_most(CONNECT_SECONDS)).await {
+            Ok(stream) => return shake_hands(stream, address).await,
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn look_up(url: &HttpUrl, patience: Patience) -> Result<Vec<SocketAddr>, HttpError> {
+    let host = url.host();
+    match timeout(patience.limit(), lookup_host((host, url.port()))).await {
+        Err(_) => Err(HttpError::SlowName { host: host.to_owned(), seconds: patience.seconds }),
+        Ok(Err(error)) => Err(HttpError::Name { host: host.to_owned(), error: error.to_string() }),
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
+    }
+}
+
+async fn connect(address: SocketAddr, patience: Patience) -> Result<TcpStream, HttpError> {
+    let stream = timeout(patience.limit(), TcpStream::connect(address))
+        .await
+        .map_err(|_| HttpError::SlowConnect { address, seconds: patience.seconds })?
+        .map_err(|e| HttpError::connect(address, e))?;
+    // A request is written at once; waiting for more would only delay it.
+    stream.set_nodelay(true).map_err(|e| HttpError::Connect(address, e))?;
+    Ok(stream)
+}
+
+async fn shake_hands(stream: TcpStream, address: SocketAddr) -> Result<Open, HttpError> {
+    let (sender, connection) = Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| HttpError::exchange(address, &e))?;
+    // What goes wrong in it is told to the sender.
+    let task = tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok(Open { sender, address, kept: false, _task: Task(task) })
+}

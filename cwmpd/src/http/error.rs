@@ -1,0 +1,129 @@
+//! What can go wrong between us and the ACS before its answer is read, told so that it can be put right.
+
+use std::{error::Error as _, io, net::SocketAddr};
+
+use ipc_proto::worker::{Failure, Stage};
+
+/// Why a POST has no answer. Times are in CWMP seconds.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// https
+    #[error("https is not built into this version yet: use an http URL")]
+    Https,
+    /// The URL cannot be put into a request.
+    #[error("cwmp.acs_url cannot be asked for: {0}")]
+    Request(#[from] http::Error),
+    /// No address for the name.
+    #[error("the name {host} does not resolve ({error}): check cwmp.acs_url or the device's DNS")]
+    Name {
+        /// Of the URL.
+        host: String,
+        /// The resolver's words.
+        error: String,
+    },
+    /// The resolver is silent.
+    #[error("the name {host} did not resolve within {seconds} s: check the device's DNS")]
+    SlowName {
+        /// Of the URL.
+        host: String,
+        /// The limit.
+        seconds: u32,
+    },
+    /// Nobody listens.
+    #[error("{0} refused the connection: is the ACS running, and is the port right?")]
+    Refused(SocketAddr),
+    /// No way there.
+    #[error("there is no route to {0} ({1}): check the device's network")]
+    NoRoute(SocketAddr, io::Error),
+    /// Nobody answers.
+    #[error("{address} did not take a connection within {seconds} s: is a firewall in between?")]
+    SlowConnect {
+        /// The last that was tried.
+        address: SocketAddr,
+        /// The limit.
+        seconds: u32,
+    },
+    /// Another failure to connect.
+    #[error("no connection to {0}: {1}")]
+    Connect(SocketAddr, io::Error),
+    /// The ACS left before its answer was whole.
+    #[error("the ACS at {0} broke the connection before its answer was complete ({1}): look at its log")]
+    Broken(SocketAddr, String),
+    /// No answer in time.
+    #[error("the ACS at {address} did not answer within {seconds} s")]
+    Silent {
+        /// Of the ACS.
+        address: SocketAddr,
+        /// The limit.
+        seconds: u32,
+    },
+    /// An answer that never ends.
+    #[error("the ACS at {address} did not complete its answer within {seconds} s")]
+    SlowBody {
+        /// Of the ACS.
+        address: SocketAddr,
+        /// The limit.
+        seconds: u32,
+    },
+    /// Not HTTP.
+    #[error("{0} does not answer in HTTP/1 ({1}): is it an ACS, and is the port right?")]
+    NotHttp(SocketAddr, String),
+    /// A head over its limit.
+    #[error("the ACS at {0} sent a head of more than 64 KiB")]
+    HeadTooLarge(SocketAddr),
+    /// A body over its limit.
+    #[error("the ACS at {0} sent a message of more than 4 MiB, which is not read")]
+    BodyTooLarge(SocketAddr),
+}
+
+impl HttpError {
+    /// The link of the chain that broke.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Https => Stage::Tls,
+            Self::Name { .. } | Self::SlowName { .. } => Stage::Dns,
+            Self::NoRoute(..) => Stage::Network,
+            Self::Refused(_) | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,
+            Self::SlowConnect { .. } | Self::Silent { .. } | Self::SlowBody { .. } => Stage::Timeout,
+            Self::Request(_) | Self::NotHttp(..) | Self::HeadTooLarge(_) | Self::BodyTooLarge(_) => {
+                Stage::Http
+            }
+        }
+    }
+
+    /// Of a failed connect.
+    pub fn connect(address: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused(address),
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown => {
+                Self::NoRoute(address, error)
+            }
+            _ => Self::Connect(address, error),
+        }
+    }
+
+    /// Of a failed exchange.
+    pub fn exchange(address: SocketAddr, error: &hyper::Error) -> Self {
+        if error.is_parse_too_large() {
+            return Self::HeadTooLarge(address);
+        }
+        if error.is_parse() {
+            return Self::NotHttp(address, error.to_string());
+        }
+        let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        Self::Broken(
+            address,
+            match io.map(io::Error::kind) {
+                Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "reset".to_owned(),
+                Some(_) => io.map(ToString::to_string).unwrap_or_default(),
+                None => "closed".to_owned(),
+            },
+        )
+    }
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self { stage: error.stage(), reason: error.to_string() }
+    }
+}

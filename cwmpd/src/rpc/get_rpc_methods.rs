@@ -1,0 +1,23 @@
+//! GetRPCMethods: the methods that this CPE has (TR-069 A.3.1.1).
+
+use super::{get_parameter_names, get_parameter_values, set_parameter_values};
+use crate::soap::EnvelopeWriter;
+
+/// The method's name.
+pub const NAME: &str = "GetRPCMethods";
+
+const METHODS: [&str; 4] =
+    [NAME, set_parameter_values::NAME, get_parameter_values::NAME, get_parameter_names::NAME];
+
+/// Writes GetRPCMethodsResponse.
+pub fn encode(id: Option<&str>) -> Vec<u8> {
+    let mut out = EnvelopeWriter::begin(id);
+    out.open("cwmp:GetRPCMethodsResponse");
+    out.open_array("MethodList", "xsd:string", METHODS.len());
+    for method in METHODS {
+        out.leaf("string", method);
+    }
+    out.close("MethodList");
+    out.close("cwmp:GetRPCMethodsResponse");
+    out.finish()
+}

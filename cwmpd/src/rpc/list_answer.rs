@@ -1,0 +1,101 @@
+//! GetParameterValuesResponse and GetParameterNamesResponse, written page by page (DECISIONS 40).
+
+use ipc_proto::worker::Page;
+
+use super::{get_parameter_names, get_parameter_values};
+use crate::soap::EnvelopeWriter;
+
+/// Which of the two answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// GetParameterValuesResponse
+    Values,
+    /// GetParameterNamesResponse
+    Names,
+}
+
+/// An answer while it is written.
+#[derive(Debug)]
+pub struct ListAnswer {
+    kind: ListKind,
+    left: usize,
+    out: EnvelopeWriter,
+}
+
+/// The supervisor's pages are not what it prepared; the answer cannot be finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// Names for values, or values for names.
+    #[error("the supervisor sent a page of the wrong kind")]
+    Kind,
+    /// More or fewer entries than the announced count.
+    #[error("the supervisor's pages do not add up to the count that it prepared")]
+    Count,
+}
+
+impl ListAnswer {
+    /// Begins the answer to the request of that ID, with `count` entries.
+    pub fn begin(kind: ListKind, id: Option<&str>, count: u32) -> Self {
+        let left = usize::try_from(count).unwrap_or(usize::MAX);
+        let (response, item) = names(kind);
+        let mut out = EnvelopeWriter::begin(id);
+        out.open(response);
+        out.open_array("ParameterList", item, left);
+        let mut answer = Self { kind, left, out };
+        answer.end_when_complete();
+        answer
+    }
+
+    /// True when all entries are written, and the envelope is ended.
+    pub fn is_complete(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Writes the next page.
+    pub fn page(&mut self, page: &Page) -> Result<(), PageError> {
+        let entries = match page {
+            Page::Values(values) => values.len(),
+            Page::Names(names) => names.len(),
+        };
+        self.left = match self.left.checked_sub(entries) {
+            Some(left) if entries > 0 => left,
+            _ => return Err(PageError::Count),
+        };
+        match (self.kind, page) {
+            (ListKind::Values, Page::Values(values)) => {
+                values.iter().for_each(|value| get_parameter_values::item(&mut self.out, value));
+            }
+            (ListKind::Names, Page::Names(names)) => {
+                names.iter().for_each(|info| get_parameter_names::item(&mut self.out, info));
+            }
+            _ => return Err(PageError::Kind),
+        }
+        self.end_when_complete();
+        Ok(())
+    }
+
+    /// How many bytes are written and not yet taken.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes what was written since the last time.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.out.take()
+    }
+
+    fn end_when_complete(&mut self) {
+        if self.left == 0 {
+            self.out.close("ParameterList");
+            self.out.close(names(self.kind).0);
+            self.out.end();
+        }
+    }
+}
+
+fn names(kind: ListKind) -> (&'static str, &'static str) {
+    match kind {
+        ListKind::Values => (get_parameter_values::RESPONSE, get_parameter_values::ITEM),
+        ListKind::Names => (get_parameter_names::RESPONSE, get_parameter_names::ITEM),
+    }
+}

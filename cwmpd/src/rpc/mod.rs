@@ -1,0 +1,116 @@
+//! The RPCs of TR-069 annex A: what the ACS asks, and what we answer, each in a file of its own.
+
+pub mod fault;
+pub mod get_parameter_names;
+pub mod get_parameter_values;
+pub mod get_rpc_methods;
+pub mod inform;
+pub mod list_answer;
+pub mod set_parameter_values;
+#[cfg(test)]
+mod tests;
+
+use ipc_proto::{
+    Fault, FaultCode,
+    path::MAX_PATH,
+    text::check_chars,
+    worker::{Query, Read, SessionId},
+};
+
+use crate::soap::{Element, Namespace};
+use fault::AcsFault;
+use set_parameter_values::SetParameterValues;
+
+/// What stands in the Body of a message of the ACS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// An RPC for us.
+    Request(Request),
+    /// An RPC that we do not have or cannot read: to be answered with this fault (FLT-03).
+    Refused(Fault),
+    /// The answer to our Inform.
+    InformResponse,
+    /// The answer to something else, by its name; never to be answered with a fault (SOAP-21).
+    Response(String),
+    /// A SOAP fault.
+    Fault(AcsFault),
+}
+
+/// An RPC that the ACS may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// GetRPCMethods
+    GetRpcMethods,
+    /// GetParameterValues or GetParameterNames.
+    Read(Read),
+    /// SetParameterValues
+    SetParameterValues(SetParameterValues),
+}
+
+impl Message {
+    /// Reads the element in the Body.
+    pub fn decode(body: &Element) -> Self {
+        let refused = |code, detail: &str| Self::Refused(Fault::new(code, detail));
+        let decoded = match (body.namespace, &*body.name) {
+            (Namespace::Envelope, "Fault") => return Self::Fault(fault::decode(body)),
+            (Namespace::Cwmp, "InformResponse") => return Self::InformResponse,
+            (_, name) if name.ends_with("Response") => return Self::Response(name.to_owned()),
+            (Namespace::Cwmp, get_rpc_methods::NAME) => Ok(Request::GetRpcMethods),
+            (Namespace::Cwmp, get_parameter_names::NAME) => get_parameter_names::decode(body).map(Request::Read),
+            (Namespace::Cwmp, get_parameter_values::NAME) => {
+                get_parameter_values::decode(body).map(Request::Read)
+            }
+            (Namespace::Cwmp, set_parameter_values::NAME) => {
+                set_parameter_values::decode(body).map(Request::SetParameterValues)
+            }
+            (Namespace::Cwmp, name) => return refused(FaultCode::MethodNotSupported, name),
+            (_, name) => {
+                return refused(FaultCode::MethodNotSupported, &format!("{name} is in no CWMP namespace"));
+            }
+        };
+        decoded.map_or_else(Self::Refused, Self::Request)
+    }
+
+    /// What it is called when it comes out of turn.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Request(Request::GetRpcMethods) => get_rpc_methods::NAME.to_owned(),
+            Self::Request(Request::Read(Read::Values(_))) => get_parameter_values::NAME.to_owned(),
+            Self::Request(Request::Read(Read::Names { .. })) => get_parameter_names::NAME.to_owned(),
+            Self::Request(Request::SetParameterValues(_)) => set_parameter_values::NAME.to_owned(),
+            Self::Refused(_) => "a request".to_owned(),
+            Self::InformResponse => "InformResponse".to_owned(),
+            Self::Response(name) => name.clone(),
+            Self::Fault(_) => "a fault".to_owned(),
+        }
+    }
+}
+
+impl Request {
+    /// What to ask the supervisor; none when the answer is known here.
+    pub fn query(self, session: SessionId) -> Option<Query> {
+        match self {
+            Self::GetRpcMethods => None,
+            Self::Read(read) => Some(Query::Prepare { session, read }),
+            Self::SetParameterValues(set) => {
+                Some(Query::Set { session, values: set.values, parameter_key: set.parameter_key })
+            }
+        }
+    }
+}
+
+/// The argument of that name, or fault 9003.
+fn argument<'a>(rpc: &'a Element, name: &str) -> Result<&'a Element, Fault> {
+    rpc.child(name).ok_or_else(|| invalid(&format!("{} without {name}", rpc.name)))
+}
+
+fn invalid(detail: &str) -> Fault {
+    Fault::new(FaultCode::InvalidArguments, detail)
+}
+
+/// A name as the ACS sent it, or fault 9005 when no path is that long (TYPE-06).
+fn path(element: &Element) -> Result<String, Fault> {
+    check_chars(&element.text, MAX_PATH)
+        .map_err(|e| Fault::new(FaultCode::InvalidParameterName, &format!("a name of {e}")))?;
+    Ok(element.text.clone())
+}

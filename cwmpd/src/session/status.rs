@@ -1,0 +1,72 @@
+//! What an HTTP status of the ACS means for the session.
+
+use ipc_proto::worker::{Failure, Stage};
+
+use super::{Cx, Response};
+use crate::{
+    rpc::Message,
+    soap::{self, Envelope},
+};
+
+/// What the ACS said.
+#[derive(Debug)]
+pub enum Heard {
+    /// Nothing: 204, or 200 without a body (HTTP-08).
+    Nothing,
+    /// A message.
+    Envelope(Envelope),
+}
+
+/// Reads an answer, or says why the session has failed.
+pub fn read(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
+    match response.status {
+        204 => Ok(Heard::Nothing),
+        200 if response.body.iter().all(u8::is_ascii_whitespace) => Ok(Heard::Nothing),
+        200 => soap::read(&response.body).map(Heard::Envelope).map_err(|e| {
+            failure(Stage::Soap, format!("the ACS's message cannot be read: {e}"))
+        }),
+        500 => fault_of(cx, response),
+        301 | 302 | 303 | 307 | 308 => {
+            let to = response.location.as_deref().unwrap_or("nowhere");
+            let reason = format!(
+                "the ACS redirects to {to}, and redirects are not followed yet: set cwmp.acs_url to where it leads"
+            );
+            Err(failure(Stage::Redirect, reason))
+        }
+        401 | 407 => {
+            let challenge = response.challenge.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
+            let reason = format!("the ACS asks for a login{challenge}; this version cannot log in yet");
+            Err(failure(Stage::Auth, reason))
+        }
+        _ => Err(unexpected(cx, response.status)),
+    }
+}
+
+/// A 500 with a SOAP fault is that fault (HTTP-22); any other is a broken ACS.
+fn fault_of(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
+    match soap::read(&response.body) {
+        Ok(envelope) if matches!(Message::decode(&envelope.body), Message::Fault(_)) => {
+            Ok(Heard::Envelope(envelope))
+        }
+        _ => Err(unexpected(cx, response.status)),
+    }
+}
+
+fn unexpected(cx: &Cx, status: u16) -> Failure {
+    let (name, hint) = match status {
+        400 => (" Bad Request", "it does not take what cwmpd sends: look at its log"),
+        403 => (" Forbidden", "ask its operator whether this device may connect"),
+        404 => (" Not Found", "check the path of cwmp.acs_url"),
+        405 => (" Method Not Allowed", "check the path of cwmp.acs_url"),
+        500 => (" Internal Server Error", "look at its log"),
+        502 => (" Bad Gateway", "the ACS behind its proxy is not there"),
+        503 => (" Service Unavailable", "it is overloaded or stopped; it will be tried again"),
+        504 => (" Gateway Timeout", "the ACS behind its proxy does not answer"),
+        _ => ("", "check cwmp.acs_url, and look at the ACS's log"),
+    };
+    failure(Stage::Http, format!("the ACS answered {status}{name} to POST {}: {hint}", cx.target))
+}
+
+fn failure(stage: Stage, reason: String) -> Failure {
+    Failure { stage, reason }
+}

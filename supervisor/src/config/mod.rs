@@ -1,0 +1,4 @@
+//! The device's CWMP configuration: the table of parameters and the layers of their values.
+
+pub mod layers;
+pub mod table;

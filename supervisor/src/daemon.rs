@@ -1,0 +1,123 @@
+//! `cwmp-supervisor`: settings, store, sockets, hub, worker, in that order.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser;
+use ipc_proto::channel::Listener;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+
+use crate::{
+    control,
+    device::{boot, identity},
+    hub::{Hub, Parts, boot::Start, command::{Command, Progress}, state::State},
+    settings::{Launch, Settings},
+    store::Store,
+    worker::{self, launch},
+};
+
+/// Commands that may wait for the hub.
+const MAX_COMMANDS: usize = 256;
+
+/// Owns the device's CWMP configuration, data model and store, and runs cwmpd.
+#[derive(Debug, Parser)]
+#[command(name = "cwmp-supervisor", version)]
+struct Arguments {
+    /// The settings file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/cwmp/supervisor.toml")]
+    settings: PathBuf,
+    /// Check the settings and exit.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs the program until a signal ends it.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(false).init();
+    let result = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")
+        .and_then(|runtime| runtime.block_on(run(&arguments)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cwmp-supervisor: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let settings = Settings::load(&arguments.settings)?;
+    let user = launch::worker_user(&settings)?;
+    if arguments.check {
+        println!("{}: good", arguments.settings.display());
+        return Ok(());
+    }
+    // Whatever is made from here on is private unless said otherwise.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let mut stop = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let (store, contents, warnings) = Store::open(&settings.state_dir)?;
+    warnings.iter().for_each(|warning| tracing::error!("{warning}"));
+    let boot_id = boot::boot_id(&settings.device.boot_id)?;
+    let device = identity::identity(&settings.device, &contents.facts);
+    let mut state = State::new(contents);
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).context("the kernel gives no random bytes")?;
+    let factory = settings.factory.values().map_err(|(_, reason)| anyhow::anyhow!(reason))?;
+    let start = Start { device: &device, boot_id: &boot_id, factory: &factory, random };
+    let writes = start.run(&mut state);
+    if !writes.is_empty() {
+        store.commit(writes).await.context("the store's thread is gone")??;
+    }
+
+    make_runtime_dir(&settings)?;
+    let control_path = settings.runtime_dir.join("supervisor.sock");
+    let worker_path = settings.runtime_dir.join("worker.sock");
+    // Anyone may connect: the kernel says who it is, and strangers are told that they may do nothing.
+    let control_socket = Listener::bind(&control_path, 0o666).await?;
+    let worker_socket = Listener::bind(&worker_path, 0o600).await?;
+    if settings.worker.user.is_empty() || settings.worker.launch == Launch::External && !nix::unistd::geteuid().is_root() {
+        tracing::debug!("the worker socket is this user's own");
+    } else {
+        std::os::unix::fs::chown(&worker_path, Some(user.uid), None).context("cannot hand worker.sock to [worker] user")?;
+    }
+
+    let (hub, commands) = mpsc::channel(MAX_COMMANDS);
+    let (progress, follow) = watch::channel(Progress::default());
+    let limit = Duration::from_millis(settings.timing.send_ms.into());
+    tokio::spawn(control::serve(control_socket, limit, hub.clone(), follow));
+    tokio::spawn(worker::serve(worker_socket, user.uid, settings.timing, hub.clone()));
+    eprintln!("ready: {}", control_path.display());
+    let launcher = launch::Launcher::start(&settings, user, worker_path.clone(), hub.clone());
+    let parts = Parts { settings, device, state, store, launcher, warnings, progress };
+    let end = async move {
+        tokio::select! { _ = stop.recv() => {}, _ = interrupt.recv() => {} }
+        // The hub is gone only when it ended by itself.
+        let _ = hub.send(Command::Shutdown).await;
+    };
+    tokio::join!(Hub::new(parts).run(commands), end);
+    for socket in [&control_path, &worker_path] {
+        if let Err(error) = fs::remove_file(socket) {
+            tracing::debug!("{}: {error}", socket.display());
+        }
+    }
+    Ok(())
+}
+
+fn make_runtime_dir(settings: &Settings) -> anyhow::Result<()> {
+    let dir = &settings.runtime_dir;
+    if !dir.exists() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot open {} to others", dir.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! What changes something: planned against the state, committed, then answered.
+
+use ipc_proto::{
+    Fault, FaultCode, ParamPath, Secret, UtcTime, Value,
+    control::Response,
+    worker::{EventId, Outcome, Query, Reply, SessionId, SetStatus},
+};
+
+use super::{
+    Hub, OpenSession,
+    command::{Client, LinkId},
+    state,
+};
+use crate::{
+    config::table::{self, Access, Author, Effect},
+    model::transaction,
+    store::{Fact, Write},
+};
+
+/// A thing to do, in its turn.
+pub enum Job {
+    /// Make the candidate running.
+    Apply {
+        /// Over conflicts too.
+        force: bool,
+        /// Gets the answer.
+        client: Client,
+    },
+    /// Make running the startup configuration.
+    Save {
+        /// Gets the answer.
+        client: Client,
+    },
+    /// A query of the worker that needs its turn.
+    Query {
+        /// The connection it came by.
+        link: LinkId,
+        /// Its id.
+        id: u32,
+        /// The query.
+        query: Query,
+    },
+    /// The session has ended.
+    Close(SessionId, Outcome),
+    /// Give a new worker what it needs.
+    Greet(LinkId),
+}
+
+/// What follows a commit.
+pub enum Then {
+    /// Answer `apply`.
+    Applied(Client),
+    /// Answer `save` of so many values.
+    Saved(Client, usize),
+    /// Answer the worker.
+    Reply {
+        /// The connection it came by.
+        link: LinkId,
+        /// The query's id.
+        id: u32,
+        /// The answer if all went well.
+        reply: Reply,
+    },
+    /// Tell the worker what is due after the session.
+    SessionEnded,
+    /// Send the configuration to the new worker.
+    Greeted,
+}
+
+impl Job {
+    /// Who waits for it.
+    pub fn client(&self) -> Option<&Client> {
+        match self {
+            Self::Apply { client, .. } | Self::Save { client } => Some(client),
+            Self::Query { .. } | Self::Close(..) | Self::Greet(_) => None,
+        }
+    }
+
+    /// True for a query: void when its link is gone.
+    pub fn is_query(&self) -> bool {
+        matches!(self, Self::Query { .. })
+    }
+}
+
+/// The fault of a store that cannot be written.
+pub fn store_fault() -> Reply {
+    Reply::Fault(Fault::new(FaultCode::InternalError, "the device cannot store it now"))
+}
+
+impl Hub {
+    /// The writes of a job and what follows them; none when it was refused and answered.
+    pub(super) fn plan(&mut self, job: Job) -> Option<(Vec<Write>, Then)> {
+        match job {
+            Job::Apply { force, client } => self.plan_apply(force, client),
+            Job::Save { client } => {
+                let writes = state::save(&self.state.layers);
+                let count = writes.len() / 2;
+                Some((writes, Then::Saved(client, count)))
+            }
+            Job::Query { link, id, query } => {
+                let (writes, reply) = self.plan_query(query);
+                Some((writes, Then::Reply { link, id, reply }))
+            }
+            Job::Close(id, outcome) => self.plan_close(id, outcome),
+            Job::Greet(link) if self.is_current(link) => Some((Vec::new(), Then::Greeted)),
+            Job::Greet(_) => None,
+        }
+    }
+
+    fn plan_apply(&mut self, force: bool, client: Client) -> Option<(Vec<Write>, Then)> {
+        let layers = &self.state.layers;
+        if layers.candidate.is_empty() {
+            client.answer(Response::Done(vec!["nothing to apply".to_owned()]));
+            return None;
+        }
+        let conflicts: Vec<_> = layers.conflicts().map(|change| change.row.name).collect();
+        if !force && !conflicts.is_empty() {
+            client.answer(Response::Refused(format!(
+                "changed since it was set: {}. Look at `show changes`, then `apply force` or `revert`",
+                conflicts.join(", ")
+            )));
+            return None;
+        }
+        Some((state::apply(layers, UtcTime::now()), Then::Applied(client)))
+    }
+
+    fn plan_query(&mut self, query: Query) -> (Vec<Write>, Reply) {
+        match query {
+            Query::OpenSession(why) => {
+                if self.session.is_some() {
+                    let detail = "a session is open already";
+                    return (Vec::new(), Reply::Fault(Fault::new(FaultCode::RequestDenied, detail)));
+                }
+                self.sessions += 1;
+                self.last_event_id += 1;
+                let (id, event) = (SessionId(self.sessions), EventId(self.last_event_id));
+                let open = OpenSession::open(&self.state, id, why, UtcTime::now(), event);
+                self.attempted = self.state.newest_event();
+                self.nudged = false;
+                let opened = open.opened(&self.schema, self.sources(), self.state.retry());
+                self.session = Some(open);
+                (Vec::new(), Reply::SessionOpened(Box::new(opened)))
+            }
+            Query::InformAcknowledged { session, events } => {
+                match self.session.as_mut().filter(|open| open.id == session) {
+                    Some(open) => (open.acknowledged(&self.state, &events), Reply::Done),
+                    None => (Vec::new(), Reply::NoSession),
+                }
+            }
+            Query::Set { session, values, parameter_key } => {
+                if self.session.as_ref().is_none_or(|open| open.id != session) {
+                    return (Vec::new(), Reply::NoSession);
+                }
+                match transaction::set_values(&self.schema, &values, UtcTime::now()) {
+                    Ok(mut writes) => {
+                        writes.push(Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned()));
+                        (writes, Reply::Set(SetStatus::Applied))
+                    }
+                    Err(fault) => (Vec::new(), Reply::Fault(fault)),
+                }
+            }
+            // Answered before they become jobs.
+            Query::Prepare { .. } | Query::Page { .. } => (Vec::new(), Reply::NoSession),
+        }
+    }
+
+    fn plan_close(&mut self, id: SessionId, outcome: Outcome) -> Option<(Vec<Write>, Then)> {
+        // A session that was ended here already is ended by the worker too.
+        let open = self.session.take_if(|open| open.id == id)?;
+        let (writes, record) = open.close(&self.state, outcome, UtcTime::now());
+        match &record.failure {
+            None => tracing::info!("session {} succeeded: {}", id.0, record.events.join(", ")),
+            Some(failure) => tracing::warn!("session {} failed: {failure}", id.0),
+        }
+        self.state.last_session = Some(record.clone());
+        self.store.log_session(record);
+        Some((writes, Then::SessionEnded))
+    }
+
+    // ---- requests that change nothing on disk ----
+
+    pub(super) fn set(&mut self, name: &str, value: Secret, who: &str) -> Response {
+        let row = match table::row(name) {
+            Ok(row) => row,
+            Err(error) => return Response::Refused(error.to_string()),
+        };
+        if row.access == Access::Stack {
+            return Response::Refused(format!("{name} is read-only: the device sets it by itself"));
+        }
+        let text = match row.parse(value.expose(), Author::Person) {
+            Ok(text) => text,
+            Err(error) => return Response::Refused(error.to_string()),
+        };
+        self.state.layers.propose(row, text, who.to_owned(), UtcTime::now());
+        let mut notes = Vec::new();
+        if self.state.layers.from_dhcp(row).is_some() {
+            notes.push("stored, but not in force while cwmp.use_dhcp=1".to_owned());
+        }
+        match self.state.layers.pending(row) {
+            Some(_) if row.effect == Effect::NextSession => {
+                notes.push("waits for `apply`; counts from the next session on".to_owned());
+            }
+            Some(_) => notes.push("waits for `apply`".to_owned()),
+            None => notes.push("that is the running value: nothing to apply".to_owned()),
+        }
+        Response::Done(notes)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Response {
+        let value = match table::row(name) {
+            Ok(row) => {
+                let text = self.state.layers.in_force(row).text;
+                if row.secret { Value::String(Secret::new(text).masked().to_owned()) } else { row.value(text) }
+            }
+            Err(error) => {
+                let path = ParamPath::parse(name).ok();
+                let parameter = path.and_then(|path| self.schema.parameter(&path));
+                match parameter {
+                    Some(parameter) => self.sources().value(parameter),
+                    None => return Response::Refused(error.to_string()),
+                }
+            }
+        };
+        Response::Value { name: name.to_owned(), value }
+    }
+}

@@ -1,0 +1,485 @@
+//! The one owner: a single task changes the state, and neither blocks nor waits for a client.
+//!
+//! Front ends send [`Command`]s. What changes nothing is answered at once. What changes something becomes a
+//! [`Job`]: its writes are planned against the state, committed on the store's thread, and only then followed in
+//! memory and answered. At most one commit is in flight. While a session is open, only its own jobs run.
+
+pub mod access;
+pub mod boot;
+pub mod command;
+mod job;
+mod session;
+mod snapshot;
+pub mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, future::pending, time::Duration};
+
+use ipc_proto::{
+    control::{Request, Response},
+    worker::{
+        DeviceId, Due, EventId, Failure, NextSession, Outcome, Push, Query, Reply, Report, SessionId, Stage,
+        ToSupervisor, ToWorker, WorkerConfig,
+    },
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::interval,
+};
+
+use self::{
+    command::{Answer, Client, Command, Link, LinkId, Progress, Wait},
+    job::{Job, Then},
+    session::OpenSession,
+    state::State,
+};
+use crate::{
+    model::{read::Sources, schema::Schema},
+    settings::Settings,
+    store::{CommitError, Store, Write},
+    test_points,
+    worker::launch::Launcher,
+};
+
+/// Jobs of people that wait at the most.
+const MAX_WAITING: usize = 64;
+/// How long a worker that was told to stop may take.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// What the hub is made of.
+pub struct Parts {
+    /// The settings.
+    pub settings: Settings,
+    /// Who the device is.
+    pub device: DeviceId,
+    /// As on disk.
+    pub state: State,
+    /// The disk.
+    pub store: Store,
+    /// Starts the worker.
+    pub launcher: Launcher,
+    /// For the status.
+    pub warnings: Vec<String>,
+    /// Followed by front ends.
+    pub progress: watch::Sender<Progress>,
+}
+
+/// The hub.
+pub struct Hub {
+    settings: Settings,
+    device: DeviceId,
+    schema: Schema,
+    state: State,
+    store: Store,
+    launcher: Launcher,
+    warnings: Vec<String>,
+    progress: watch::Sender<Progress>,
+    jobs_of_worker: VecDeque<Job>,
+    jobs_of_people: VecDeque<Job>,
+    in_flight: Option<InFlight>,
+    link: Option<Link>,
+    session: Option<OpenSession>,
+    sessions: u32,
+    /// Ids of events that were never stored must not come again either.
+    last_event_id: u64,
+    config: Option<WorkerConfig>,
+    next_session: Option<NextSession>,
+    /// The newest event that an attempt has carried.
+    attempted: EventId,
+    /// A new URL: the next attempt need not wait.
+    nudged: bool,
+    /// Someone asked for a session before there was a worker to open it.
+    asked: bool,
+    process: status::Process,
+    store_trouble: Option<CommitError>,
+}
+
+struct InFlight {
+    writes: Vec<Write>,
+    then: Then,
+    done: oneshot::Receiver<Result<(), CommitError>>,
+}
+
+impl Hub {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { settings, device, state, store, launcher, warnings, progress } = parts;
+        // A retry that was due before a restart stays due: only what is new brings it forward.
+        let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
+        Self {
+            last_event_id: state.newest_event().0,
+            schema: Schema::new(),
+            settings,
+            device,
+            state,
+            store,
+            launcher,
+            warnings,
+            progress,
+            jobs_of_worker: VecDeque::new(),
+            jobs_of_people: VecDeque::new(),
+            in_flight: None,
+            link: None,
+            session: None,
+            sessions: 0,
+            config: None,
+            next_session: None,
+            attempted,
+            nudged: false,
+            asked: false,
+            process: status::Process::default(),
+            store_trouble: None,
+        }
+    }
+
+    /// Runs until [`Command::Shutdown`], or until every front end is gone.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.refresh_config();
+        let mut backups = interval(Duration::from_secs(86_400));
+        // The first one counts as taken: a backup is made a moment after the start, when the start is done.
+        backups.tick().await;
+        backups.reset_after(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None | Some(Command::Shutdown) => break,
+                    Some(command) => self.handle(command),
+                },
+                result = committed(&mut self.in_flight) => self.after_commit(result),
+                _ = backups.tick() => self.store.backup(),
+            }
+            self.start_jobs();
+        }
+        self.push(Push::Stop);
+        self.launcher.shutdown().await;
+        self.store.close();
+    }
+
+    fn handle(&mut self, command: Command) {
+        match command {
+            Command::Control(request, client) => self.control(request, client),
+            Command::WorkerConnected(link) => self.worker_connected(link),
+            Command::FromWorker(id, message) if self.is_current(id) => self.from_worker(id, message),
+            // A link that was replaced: whatever it still says is void.
+            Command::FromWorker(..) => {}
+            Command::WorkerLost(id, reason) if self.is_current(id) => {
+                tracing::warn!("the worker is gone: {reason}");
+                self.drop_link(&reason);
+            }
+            Command::WorkerLost(..) => {}
+            Command::WorkerIncompatible(reason) => self.process.incompatible(reason),
+            Command::Process(news) => self.process.follow(&news),
+            Command::Shutdown => {}
+        }
+    }
+
+    // ---- people ----
+
+    fn control(&mut self, request: Request, client: Client) {
+        if let Some(reason) = access::refusal(client.role, &client.who, &request) {
+            tracing::warn!("refused {}: {reason}", client.who);
+            return client.answer(Response::Refused(reason));
+        }
+        let response = match request {
+            Request::Set { name, value } => self.set(&name, value, &client.who),
+            Request::Get { name } => self.get(&name),
+            Request::ShowParameters => Response::Parameters(status::rows(&self.state.layers)),
+            Request::ShowChanges => Response::Changes(status::changes(&self.state.layers)),
+            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Revert => {
+                let count = self.state.layers.candidate.len();
+                self.state.layers.candidate.clear();
+                Response::Done(vec![format!("dropped {count} changes")])
+            }
+            Request::Inform => {
+                self.inform();
+                Response::Done(vec![])
+            }
+            Request::Restart => return self.restart(&client),
+            Request::Apply { force, now } => return self.queue(Job::Apply { force, client }, now),
+            Request::Save => return self.queue(Job::Save { client }, false),
+        };
+        client.answer(response);
+    }
+
+    fn queue(&mut self, job: Job, now: bool) {
+        let Some(client) = job.client() else { return };
+        if self.jobs_of_people.len() >= MAX_WAITING {
+            return client.answer(Response::Refused("busy: too many changes wait, try again later".to_owned()));
+        }
+        if let Some(session) = &self.session {
+            if now {
+                let reason = "ended by `apply --now`".to_owned();
+                self.end_session(session.id, Failure { stage: Stage::Worker, reason });
+            } else {
+                let why = "a session with the ACS is open; waiting for its end (`apply --now` ends it)";
+                client.answer(Response::Waiting(why.to_owned()));
+            }
+        }
+        self.jobs_of_people.push_back(job);
+    }
+
+    fn inform(&mut self) {
+        if self.link.is_some() {
+            self.push(Push::InformNow);
+        } else {
+            self.asked = true;
+        }
+    }
+
+    fn restart(&mut self, client: &Client) {
+        let workers = self.progress.borrow().workers;
+        self.asked = true;
+        self.push(Push::Stop);
+        self.launcher.restart(self.link.as_ref().map(|link| link.pid), STOP_GRACE);
+        let response = Response::Done(vec![]);
+        client.send(Answer { response, wait: Wait::NewWorker(workers) });
+    }
+
+    // ---- the worker ----
+
+    fn worker_connected(&mut self, link: Link) {
+        if self.link.is_some() {
+            tracing::warn!("another worker connected: the older link is dropped");
+            self.drop_link("another worker took its place");
+        }
+        tracing::info!("worker connected, pid {}", link.pid);
+        self.process.connected();
+        self.progress.send_modify(|p| p.workers += 1);
+        let id = link.id;
+        self.link = Some(link);
+        self.jobs_of_worker.push_back(Job::Greet(id));
+    }
+
+    fn from_worker(&mut self, link: LinkId, message: ToSupervisor) {
+        match message {
+            ToSupervisor::Heartbeat => {}
+            ToSupervisor::Report(Report::InUse(revision)) => {
+                self.progress.send_modify(|p| p.in_use = revision);
+            }
+            ToSupervisor::Report(Report::Next(next)) => self.next_session = next,
+            ToSupervisor::Report(Report::SessionClosed { session, outcome }) => {
+                self.jobs_of_worker.push_back(Job::Close(session, outcome));
+            }
+            ToSupervisor::Query { id, query: Query::Prepare { session, read } } => {
+                let reply = match self.session.as_mut().filter(|open| open.id == session) {
+                    // Built from its fields: the session is borrowed beside them.
+                    Some(open) => open.prepare(&self.schema, sources(&self.state, &self.device, &self.settings), &read),
+                    None => Reply::NoSession,
+                };
+                self.reply(link, id, reply);
+            }
+            ToSupervisor::Query { id, query: Query::Page { session, read, page } } => {
+                let open = self.session.as_ref().filter(|open| open.id == session);
+                let reply = open.map_or(Reply::NoSession, |open| open.page(read, page));
+                self.reply(link, id, reply);
+            }
+            ToSupervisor::Query { id, query } => self.jobs_of_worker.push_back(Job::Query { link, id, query }),
+        }
+        if self.jobs_of_worker.len() > MAX_WAITING {
+            self.drop_link("it asked too much at once");
+        }
+    }
+
+    fn is_current(&self, id: LinkId) -> bool {
+        self.link.as_ref().is_some_and(|link| link.id == id)
+    }
+
+    /// Forgets the worker's connection; an open session counts as failed.
+    fn drop_link(&mut self, reason: &str) {
+        self.link = None;
+        self.next_session = None;
+        self.progress.send_modify(|p| p.in_use = 0);
+        self.jobs_of_worker.retain(|job| !job.is_query());
+        if let Some(open) = &self.session {
+            let reason = format!("the worker was lost in the session: {reason}");
+            self.jobs_of_worker.push_back(Job::Close(open.id, failed(reason)));
+        }
+    }
+
+    fn end_session(&mut self, session: SessionId, failure: Failure) {
+        self.push(Push::EndSession(session));
+        self.jobs_of_worker.push_back(Job::Close(session, Outcome::Failed(failure)));
+    }
+
+    fn reply(&mut self, link: LinkId, id: u32, reply: Reply) {
+        if self.is_current(link) {
+            self.send(ToWorker::Reply { id, reply });
+        }
+    }
+
+    fn push(&mut self, push: Push) {
+        self.send(ToWorker::Push(push));
+    }
+
+    fn send(&mut self, message: ToWorker) {
+        let sent = self.link.as_ref().map(|link| link.messages.try_send(message).is_ok());
+        if sent == Some(false) {
+            tracing::warn!("the worker does not read its messages: disconnected");
+            self.drop_link("it did not read its messages");
+        }
+    }
+
+    // ---- jobs ----
+
+    /// Starts what can be started: jobs without writes are done at once, the first with writes goes to disk.
+    fn start_jobs(&mut self) {
+        while self.in_flight.is_none() {
+            let job = match self.jobs_of_worker.pop_front() {
+                Some(job) => job,
+                None if self.session.is_none() => match self.jobs_of_people.pop_front() {
+                    Some(job) => job,
+                    None => return,
+                },
+                None => return,
+            };
+            let Some((writes, then)) = self.plan(job) else { continue };
+            let writes = self.state.with_consequences(writes, EventId(self.last_event_id + 1));
+            if writes.is_empty() {
+                self.finish(then, Ok(()));
+                continue;
+            }
+            let done = self.store.commit(writes.clone());
+            self.in_flight = Some(InFlight { writes, then, done });
+        }
+    }
+
+    fn after_commit(&mut self, result: Result<(), CommitError>) {
+        let Some(InFlight { writes, then, .. }) = self.in_flight.take() else { return };
+        if let Err(error) = &result {
+            tracing::error!("{error}");
+        }
+        // Back-off and events must go on in memory even when the disk cannot follow.
+        if result.is_ok() || matches!(then, Then::SessionEnded) {
+            self.follow(&writes);
+        }
+        self.store_trouble = result.as_ref().err().cloned();
+        self.finish(then, result);
+    }
+
+    fn follow(&mut self, writes: &[Write]) {
+        let url = self.state.acs_url().to_owned();
+        self.state.follow(writes);
+        self.last_event_id = self.last_event_id.max(self.state.newest_event().0);
+        self.nudged |= self.state.acs_url() != url;
+    }
+
+    fn finish(&mut self, then: Then, result: Result<(), CommitError>) {
+        let due_before = self.due();
+        match then {
+            Then::Applied(client) => self.applied(&client, result),
+            Then::Saved(client, count) => client.answer(match result {
+                Ok(()) => Response::Done(vec![format!("saved {count} values")]),
+                Err(error) => Response::Refused(error.to_string()),
+            }),
+            Then::Reply { link, id, reply } => {
+                test_points::reach("hub.before-reply");
+                self.refresh_config();
+                self.reply(link, id, if result.is_ok() { reply } else { job::store_fault() });
+                test_points::reach("hub.replied");
+            }
+            Then::SessionEnded => {
+                self.refresh_config();
+                self.push(Push::Due(self.due()));
+                return;
+            }
+            Then::Greeted => {
+                if let Some(config) = self.config.clone() {
+                    self.push(Push::Config(Box::new(config)));
+                }
+                self.push(Push::Due(self.due()));
+                if std::mem::take(&mut self.asked) {
+                    self.push(Push::InformNow);
+                }
+                return;
+            }
+        }
+        // During a session the worker hears of it at the end.
+        if self.session.is_none() && self.due() != due_before {
+            self.push(Push::Due(self.due()));
+        }
+    }
+
+    fn applied(&mut self, client: &Client, result: Result<(), CommitError>) {
+        if let Err(error) = result {
+            return client.answer(Response::Refused(error.to_string()));
+        }
+        self.state.layers.candidate.clear();
+        self.refresh_config();
+        let mut notes = Vec::new();
+        if !state::unsaved_names(&self.state.layers).is_empty() {
+            notes.push("running, not saved: `save` keeps it over a reboot".to_owned());
+        }
+        let wait = if self.link.is_some() { Wait::InUse(self.revision()) } else { Wait::No };
+        if self.link.is_none() {
+            notes.push("warning: the worker is not running; it will use the change when it starts".to_owned());
+        }
+        client.send(Answer { response: Response::Done(notes), wait });
+    }
+
+    /// Pushes the configuration if it is another one than the worker was given.
+    fn refresh_config(&mut self) {
+        let revision = self.revision();
+        let fresh = snapshot::worker_config(&self.state, &self.device, &self.settings, revision);
+        if self.config.as_ref() == Some(&fresh) {
+            return;
+        }
+        let next = WorkerConfig { revision: revision + 1, ..fresh };
+        self.config = Some(next.clone());
+        self.push(Push::Config(Box::new(next)));
+    }
+
+    fn revision(&self) -> u64 {
+        self.config.as_ref().map_or(0, |config| config.revision)
+    }
+
+    fn due(&self) -> Due {
+        let newest = self.state.newest_event();
+        Due {
+            events: !self.state.events.is_empty(),
+            fresh: self.nudged || newest > self.attempted,
+            retry: self.state.retry(),
+        }
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        sources(&self.state, &self.device, &self.settings)
+    }
+}
+
+impl Client {
+    /// Answers without waiting for anything.
+    fn answer(&self, response: Response) {
+        self.send(Answer { response, wait: Wait::No });
+    }
+
+    fn send(&self, answer: Answer) {
+        // A client that left does not wait for its answer.
+        let _ = self.answers.try_send(answer);
+    }
+}
+
+fn sources<'a>(state: &'a State, device: &'a DeviceId, settings: &'a Settings) -> Sources<'a> {
+    Sources {
+        layers: &state.layers,
+        device,
+        settings: &settings.device,
+        parameter_key: state.fact(crate::store::Fact::ParameterKey),
+    }
+}
+
+fn failed(reason: String) -> Outcome {
+    Outcome::Failed(Failure { stage: Stage::Worker, reason })
+}
+
+async fn committed(in_flight: &mut Option<InFlight>) -> Result<(), CommitError> {
+    match in_flight {
+        Some(job) => {
+            let gone = || CommitError::Other("the store's thread is gone".to_owned());
+            (&mut job.done).await.unwrap_or_else(|_| Err(gone()))
+        }
+        None => pending().await,
+    }
+}

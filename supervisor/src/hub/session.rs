@@ -1,0 +1,210 @@
+//! The open session: the write lock, the events that its Inform carries, its prepared read.
+
+use ipc_proto::{
+    Fault, FaultCode, ParamPath, UtcTime,
+    text::CommandKey,
+    worker::{
+        DeviceId, Event, EventCode, EventId, Failure, Outcome, ParameterValue, Read, ReadId, Reply, RetryState,
+        SessionId, SessionOpened, Why,
+    },
+};
+
+use super::state::State;
+use crate::{
+    model::{
+        read::{Capture, Sources},
+        schema::{FORCED_INFORM, Schema},
+    },
+    store::{Fact, SessionRecord, StoredEvent, Write},
+};
+
+/// Most events of an Inform (EVT-16).
+const MAX_EVENTS: usize = 64;
+
+/// A session between its OpenSession and its end.
+#[derive(Debug)]
+pub struct OpenSession {
+    /// Its name in every query.
+    pub id: SessionId,
+    /// When it was opened.
+    pub started: UtcTime,
+    /// The events of its Inform.
+    events: Vec<Event>,
+    /// Not stored: kept only if the session ends before the ACS has it.
+    unstored: Option<EventId>,
+    read: Option<(ReadId, Capture)>,
+    reads: u32,
+}
+
+impl OpenSession {
+    /// Opens a session. A periodic or asked-for one adds 2 PERIODIC, which is not stored while all goes well.
+    pub fn open(state: &State, id: SessionId, why: Why, now: UtcTime, next_event: EventId) -> Self {
+        let stored = state.events.iter().map(|StoredEvent { id, code, command_key }| Event {
+            id: *id,
+            code: *code,
+            command_key: command_key.clone(),
+        });
+        let mut events: Vec<_> = stored.take(MAX_EVENTS).collect();
+        events.sort_by_key(|event| event.code);
+        let periodic = matches!(why, Why::Periodic | Why::Asked);
+        let waits = events.iter().any(|event| event.code == EventCode::Periodic);
+        let mut unstored = None;
+        if periodic && !waits {
+            let command_key = CommandKey::default();
+            events.push(Event { id: next_event, code: EventCode::Periodic, command_key });
+            unstored = Some(next_event);
+        }
+        Self { id, started: now, events, unstored, read: None, reads: 0 }
+    }
+
+    /// What the worker makes its Inform of.
+    pub fn opened(&self, schema: &Schema, sources: Sources<'_>, retry: RetryState) -> SessionOpened {
+        let forced = FORCED_INFORM.iter().filter_map(|name| {
+            let name = ParamPath::parse(name).ok()?;
+            let value = sources.value(schema.parameter(&name)?);
+            Some(ParameterValue { name, value })
+        });
+        let device: &DeviceId = sources.device;
+        SessionOpened {
+            session: self.id,
+            retry_count: retry.count,
+            device: device.clone(),
+            events: self.events.clone(),
+            parameters: forced.collect(),
+        }
+    }
+
+    /// The ACS has these events: what is stored of them goes, what is not is forgotten.
+    pub fn acknowledged(&mut self, state: &State, events: &[EventId]) -> Vec<Write> {
+        if self.unstored.is_some_and(|id| events.contains(&id)) {
+            self.unstored = None;
+        }
+        let stored = state.events.iter().map(|event| event.id).filter(|id| events.contains(id));
+        stored.map(Write::RemoveEvent).collect()
+    }
+
+    /// Prepares a read, in the place of an earlier one.
+    pub fn prepare(&mut self, schema: &Schema, sources: Sources<'_>, read: &Read) -> Reply {
+        match Capture::prepare(schema, sources, read) {
+            Ok(capture) => {
+                self.reads += 1;
+                let (read, count) = (ReadId(self.reads), capture.count());
+                self.read = Some((read, capture));
+                Reply::Prepared { read, count }
+            }
+            Err(fault) => Reply::Fault(fault),
+        }
+    }
+
+    /// A page of the prepared read.
+    pub fn page(&self, read: ReadId, page: u32) -> Reply {
+        match &self.read {
+            Some((id, capture)) if *id == read => Reply::Page(capture.page(page)),
+            _ => Reply::Fault(Fault::new(FaultCode::InternalError, "that read is not prepared")),
+        }
+    }
+
+    /// The end: a good one clears the retry counts, a bad one raises them and stores what was not delivered.
+    pub fn close(self, state: &State, outcome: Outcome, now: UtcTime) -> (Vec<Write>, SessionRecord) {
+        let retry = state.retry();
+        let mut writes = Vec::new();
+        let failure = match outcome {
+            Outcome::Succeeded => {
+                if retry != RetryState::default() {
+                    writes = counts(RetryState::default());
+                }
+                None
+            }
+            Outcome::Failed(failure) => {
+                writes = counts(RetryState {
+                    count: retry.count.saturating_add(1),
+                    since_boot: retry.since_boot.saturating_add(1),
+                });
+                let unstored = self.events.iter().filter(|event| Some(event.id) == self.unstored);
+                writes.extend(unstored.map(|event| {
+                    let Event { id, code, command_key } = event.clone();
+                    Write::AddEvent(StoredEvent { id, code, command_key })
+                }));
+                Some(bounded(failure))
+            }
+        };
+        let events = self.events.iter().map(|event| event.code.text().to_owned()).collect();
+        (writes, SessionRecord { started: self.started, ended: now, events, failure })
+    }
+}
+
+fn counts(retry: RetryState) -> Vec<Write> {
+    vec![
+        Write::Fact(Fact::RetryCount, retry.count.to_string()),
+        Write::Fact(Fact::RetriesSinceBoot, retry.since_boot.to_string()),
+    ]
+}
+
+/// A worker that was taken over cannot fill the log with one line.
+fn bounded(failure: Failure) -> Failure {
+    Failure { stage: failure.stage, reason: failure.reason.chars().take(1000).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::state::event;
+    use ipc_proto::worker::Stage;
+
+    const NOW: UtcTime = UtcTime::from_millis(5);
+
+    fn state() -> State {
+        let mut state = State::default();
+        state.follow(&[event(EventId(1), EventCode::Boot), event(EventId(2), EventCode::Bootstrap)]);
+        state
+    }
+
+    fn open(state: &State, why: Why) -> OpenSession {
+        OpenSession::open(state, SessionId(1), why, NOW, EventId(9))
+    }
+
+    fn codes(session: &OpenSession) -> Vec<EventCode> {
+        session.events.iter().map(|e| e.code).collect()
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed(Failure { stage: Stage::Tcp, reason: "x".repeat(5000) })
+    }
+
+    #[test]
+    fn events_are_in_the_order_of_their_codes() {
+        let codes = codes(&open(&state(), Why::Periodic));
+        assert_eq!(codes, [EventCode::Bootstrap, EventCode::Boot, EventCode::Periodic]);
+    }
+
+    #[test]
+    fn a_good_periodic_session_writes_nothing() {
+        let state = State::default();
+        let mut session = open(&state, Why::Periodic);
+        assert!(session.acknowledged(&state, &[EventId(9)]).is_empty());
+        assert!(session.close(&state, Outcome::Succeeded, NOW).0.is_empty());
+    }
+
+    #[test]
+    fn a_periodic_event_that_was_not_delivered_is_kept_once() {
+        let mut state = State::default();
+        let (writes, record) = open(&state, Why::Periodic).close(&state, failed(), NOW);
+        state.follow(&writes);
+        assert_eq!(state.events.len(), 1);
+        assert_eq!(state.retry(), RetryState { count: 1, since_boot: 1 });
+        assert_eq!(record.failure.unwrap().reason.len(), 1000);
+        assert_eq!(codes(&open(&state, Why::Periodic)), [EventCode::Periodic]);
+    }
+
+    #[test]
+    fn what_the_acs_acknowledged_never_comes_again_even_if_the_session_fails_later() {
+        let mut state = state();
+        let mut session = open(&state, Why::Asked);
+        let writes = session.acknowledged(&state, &[EventId(1), EventId(2), EventId(9)]);
+        state.follow(&writes);
+        let (writes, _) = session.close(&state, failed(), NOW);
+        state.follow(&writes);
+        assert!(state.events.is_empty());
+        assert_eq!(state.retry().count, 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! The state as the worker needs it: its whole configuration.
+
+use std::str::FromStr;
+
+use ipc_proto::{
+    HttpUrl, UtcTime,
+    retry::RetryPolicy,
+    value::DateTime,
+    worker::{Acs, DeviceId, Periodic, Timing, WorkerConfig},
+};
+
+use super::state::State;
+use crate::{
+    config::table::name,
+    device::identity,
+    settings::{Settings, TimingSettings},
+    store::Fact,
+};
+
+/// The configuration of the worker. Without an ACS it opens no session.
+pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revision: u64) -> WorkerConfig {
+    let layers = &state.layers;
+    let may_talk = layers.is_on(name::ENABLE) && identity::is_usable(device);
+    let url = HttpUrl::parse(state.acs_url()).ok().filter(|_| may_talk);
+    let periodic = layers.is_on(name::PERIODIC_INFORM_ENABLE).then(|| Periodic {
+        interval: layers.number(name::PERIODIC_INFORM_INTERVAL).max(1),
+        phase: phase(layers.text(name::PERIODIC_INFORM_TIME), state.fact(Fact::PeriodicPhase)),
+    });
+    let TimingSettings { second_ms, heartbeat_ms, reply_ms, session_max_s, .. } = settings.timing;
+    WorkerConfig {
+        revision,
+        acs: url.map(|url| Acs { url, response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT) }),
+        periodic,
+        retry: RetryPolicy {
+            min_wait: layers.number(name::RETRY_MIN_WAIT),
+            multiplier: layers.number(name::RETRY_MULTIPLIER),
+        },
+        timing: Timing { second_ms, heartbeat_ms, reply_ms, session_max_s },
+    }
+}
+
+/// PeriodicInformTime where it is known, else this device's own choice (PER-01, PER-02).
+fn phase(time: &str, own: &str) -> UtcTime {
+    let set = DateTime::parse(time).and_then(|time| time.instant());
+    set.unwrap_or_else(|| UtcTime::from_millis(i64::from_str(own).unwrap_or(0)))
+}

@@ -1,0 +1,174 @@
+//! What the hub knows, in memory: the same as on disk, by the same writes.
+
+use std::collections::BTreeMap;
+
+use ipc_proto::{
+    UtcTime,
+    text::CommandKey,
+    worker::{EventCode, EventId, RetryState},
+};
+
+use crate::{
+    config::{
+        layers::Layers,
+        table::{self, name},
+    },
+    store::{Contents, Fact, SessionRecord, StoredEvent, Write},
+};
+
+/// The state of the device's CWMP side.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The configuration.
+    pub layers: Layers,
+    /// Undelivered events, oldest first.
+    pub events: Vec<StoredEvent>,
+    /// What is remembered.
+    pub facts: BTreeMap<Fact, String>,
+    /// The last session that ended.
+    pub last_session: Option<SessionRecord>,
+}
+
+impl State {
+    /// What was on disk; the factory layer is filled by [`super::boot`].
+    pub fn new(contents: Contents) -> Self {
+        let Contents { startup, unsaved, events, facts, last_session } = contents;
+        Self { layers: Layers { startup, unsaved, ..Layers::default() }, events, facts, last_session }
+    }
+
+    /// Follows writes that are on disk.
+    pub fn follow(&mut self, writes: &[Write]) {
+        for write in writes {
+            match write {
+                Write::Startup(name, Some(value)) => drop(self.layers.startup.insert(name, value.clone())),
+                Write::Startup(name, None) => drop(self.layers.startup.remove(name)),
+                Write::Unsaved(name, Some(value)) => drop(self.layers.unsaved.insert(name, value.clone())),
+                Write::Unsaved(name, None) => drop(self.layers.unsaved.remove(name)),
+                Write::AddEvent(event) => self.events.push(event.clone()),
+                Write::RemoveEvent(id) => self.events.retain(|event| event.id != *id),
+                Write::Fact(fact, value) => drop(self.facts.insert(*fact, value.clone())),
+            }
+        }
+    }
+
+    /// A fact, or empty.
+    pub fn fact(&self, fact: Fact) -> &str {
+        self.facts.get(&fact).map_or("", String::as_str)
+    }
+
+    /// The counts of failed sessions.
+    pub fn retry(&self) -> RetryState {
+        let count = |fact| self.fact(fact).parse().unwrap_or(0);
+        RetryState { count: count(Fact::RetryCount), since_boot: count(Fact::RetriesSinceBoot) }
+    }
+
+    /// The ACS URL in force, or empty.
+    pub fn acs_url(&self) -> &str {
+        self.layers.text(name::ACS_URL)
+    }
+
+    /// The newest event's id, 0 when there is none.
+    pub fn newest_event(&self) -> EventId {
+        self.events.iter().map(|event| event.id).max().unwrap_or(EventId(0))
+    }
+
+    /// Completes writes that may change the configuration: another URL in force raises 0 BOOTSTRAP, and voids
+    /// the events that waited for the former ACS (EVT-04, EVT-06).
+    pub fn with_consequences(&self, mut writes: Vec<Write>, next_id: EventId) -> Vec<Write> {
+        let mut after = Self { layers: self.layers.clone(), ..Self::default() };
+        after.follow(&writes);
+        let (before, now) = (self.fact(Fact::UrlInForce), after.acs_url());
+        if before == now {
+            return writes;
+        }
+        writes.push(Write::Fact(Fact::UrlInForce, now.to_owned()));
+        let void = if before.is_empty() { EventCode::Bootstrap..=EventCode::Bootstrap } else { EVERY_CODE };
+        let voided = self.events.iter().filter(|event| void.contains(&event.code));
+        writes.extend(voided.map(|event| Write::RemoveEvent(event.id)));
+        writes.push(event(next_id, EventCode::Bootstrap));
+        writes
+    }
+}
+
+const EVERY_CODE: std::ops::RangeInclusive<EventCode> = EventCode::Bootstrap..=EventCode::Periodic;
+
+/// Records an event without a CommandKey.
+pub fn event(id: EventId, code: EventCode) -> Write {
+    Write::AddEvent(StoredEvent { id, code, command_key: CommandKey::default() })
+}
+
+/// The writes that make every running value a startup value.
+pub fn save(layers: &Layers) -> Vec<Write> {
+    let unsaved = layers.unsaved.iter();
+    unsaved
+        .flat_map(|(name, value)| [Write::Startup(name, Some(value.clone())), Write::Unsaved(name, None)])
+        .collect()
+}
+
+/// The writes that make the candidate running.
+pub fn apply(layers: &Layers, at: UtcTime) -> Vec<Write> {
+    use crate::config::layers::Stored;
+    use ipc_proto::control::Source;
+    let write = |change: &crate::config::layers::Candidate| {
+        let stored = Stored { text: change.text.clone(), source: Source::Cli, at };
+        let same_as_saved = layers
+            .startup
+            .get(change.row.name)
+            .is_some_and(|saved| saved.text == stored.text && saved.source == stored.source);
+        Write::Unsaved(change.row.name, (!same_as_saved).then_some(stored))
+    };
+    layers.candidate.iter().map(write).collect()
+}
+
+/// Names of the rows that a reboot would change.
+pub fn unsaved_names(layers: &Layers) -> Vec<&'static str> {
+    table::TABLE.iter().filter(|row| !layers.is_saved(row)).map(|row| row.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::layers::Stored;
+    use ipc_proto::control::Source;
+
+    fn url(text: &str) -> Write {
+        let stored = Stored { text: text.to_owned(), source: Source::Cli, at: UtcTime::from_millis(0) };
+        Write::Unsaved(name::ACS_URL, Some(stored))
+    }
+
+    fn codes(state: &State) -> Vec<EventCode> {
+        state.events.iter().map(|event| event.code).collect()
+    }
+
+    fn change(state: &mut State, write: Write) {
+        let next = EventId(state.newest_event().0 + 1);
+        let writes = state.with_consequences(vec![write], next);
+        state.follow(&writes);
+    }
+
+    #[test]
+    fn the_first_url_raises_bootstrap_and_keeps_boot() {
+        let mut state = State::default();
+        state.follow(&[event(EventId(1), EventCode::Bootstrap), event(EventId(2), EventCode::Boot)]);
+        change(&mut state, url("http://a/"));
+        assert_eq!(codes(&state), [EventCode::Boot, EventCode::Bootstrap]);
+    }
+
+    #[test]
+    fn another_url_voids_what_waited_for_the_former_acs() {
+        let mut state = State::default();
+        change(&mut state, url("http://a/"));
+        state.follow(&[event(EventId(7), EventCode::Boot)]);
+        change(&mut state, url("http://b/"));
+        assert_eq!(codes(&state), [EventCode::Bootstrap]);
+    }
+
+    #[test]
+    fn the_same_url_again_raises_nothing() {
+        let mut state = State::default();
+        change(&mut state, url("http://a/"));
+        state.events.clear();
+        change(&mut state, url("http://a/"));
+        assert!(state.events.is_empty());
+    }
+}

@@ -1,0 +1,164 @@
+//! What people see: the status, the table with its values, the changes that wait.
+
+use ipc_proto::{
+    Secret,
+    control::{
+        AcsState, AcsStatus, Change, LastSession, ParameterRow, Source, Status, WorkerState, WorkerStatus,
+    },
+};
+
+use super::{Hub, command::ProcessNews};
+use crate::{
+    config::{
+        layers::Layers,
+        table::{Row, TABLE, name},
+    },
+    device::identity,
+    store::SessionRecord,
+};
+
+/// How the worker's process is, as far as the hub was told.
+#[derive(Debug, Default)]
+pub struct Process {
+    starts: u32,
+    waiting: Option<String>,
+    incompatible: Option<String>,
+}
+
+impl Process {
+    /// Follows the launcher's news.
+    pub fn follow(&mut self, news: &ProcessNews) {
+        match news {
+            ProcessNews::Started => {
+                self.starts += 1;
+                self.waiting = None;
+            }
+            ProcessNews::Waiting(reason) => {
+                tracing::warn!("the worker ended: {reason}");
+                self.waiting = Some(reason.clone());
+            }
+        }
+    }
+
+    /// A worker said a Hello that fits.
+    pub fn connected(&mut self) {
+        self.incompatible = None;
+    }
+
+    /// A worker said one that does not.
+    pub fn incompatible(&mut self, reason: String) {
+        tracing::error!("a worker was turned away: {reason}");
+        self.incompatible = Some(reason);
+    }
+}
+
+impl Hub {
+    pub(super) fn status(&self) -> Status {
+        let mut warnings = self.warnings.clone();
+        warnings.extend(self.store_trouble.as_ref().map(ToString::to_string));
+        Status {
+            acs: self.acs_status(),
+            last_session: self.state.last_session.as_ref().map(last_session),
+            open_session: self.session.as_ref().map(|open| open.started),
+            next_session: self.next_session,
+            retry_count: self.state.retry().count,
+            worker: self.worker_status(),
+            connection_request_url: self.state.layers.text(name::CON_REQ_URL).to_owned(),
+            warnings,
+        }
+    }
+
+    fn acs_status(&self) -> AcsStatus {
+        let layers = &self.state.layers;
+        let failure = self.state.last_session.as_ref().map(|session| session.failure.clone());
+        let state = match failure {
+            _ if !layers.is_on(name::ENABLE) => AcsState::Disabled,
+            _ if self.state.acs_url().is_empty() => AcsState::NoUrl,
+            None => AcsState::Never,
+            Some(None) => AcsState::Connected,
+            Some(Some(_)) => AcsState::Disconnected,
+        };
+        let failure = failure.flatten().filter(|_| state == AcsState::Disconnected);
+        let reason = match state {
+            AcsState::Disabled => Some("cwmp.enable is 0: set it to 1 to talk to the ACS".to_owned()),
+            AcsState::NoUrl => Some("no ACS URL is known: set cwmp.acs_url".to_owned()),
+            _ if !identity::is_usable(&self.device) => Some(
+                "the device has no OUI or no serial number: set [device] oui and serial_number in the settings"
+                    .to_owned(),
+            ),
+            _ => failure.as_ref().map(|failure| failure.reason.clone()),
+        };
+        AcsStatus {
+            state,
+            stage: failure.map(|failure| failure.stage),
+            reason,
+            url: self.state.acs_url().to_owned(),
+            url_source: row(name::ACS_URL).map_or(Source::Factory, |row| layers.in_force(row).source),
+        }
+    }
+
+    fn worker_status(&self) -> WorkerStatus {
+        let Process { starts, waiting, incompatible } = &self.process;
+        let (state, reason) = match (&self.link, incompatible, waiting) {
+            (Some(_), ..) => (WorkerState::Running, None),
+            (None, Some(reason), _) => (WorkerState::Incompatible, Some(reason.clone())),
+            (None, None, Some(reason)) => (WorkerState::Waiting, Some(reason.clone())),
+            (None, None, None) => (WorkerState::Starting, None),
+        };
+        WorkerStatus {
+            state,
+            pid: self.link.as_ref().map(|link| link.pid),
+            restarts: starts.saturating_sub(1),
+            revision: self.progress.borrow().in_use,
+            revision_wanted: self.revision(),
+            reason,
+        }
+    }
+}
+
+fn last_session(record: &SessionRecord) -> LastSession {
+    LastSession {
+        started: record.started,
+        ended: record.ended,
+        events: record.events.clone(),
+        outcome: record.failure.as_ref().map_or_else(|| "succeeded".to_owned(), ToString::to_string),
+    }
+}
+
+fn row(name: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.name == name)
+}
+
+/// The table with the values in force.
+pub fn rows(layers: &Layers) -> Vec<ParameterRow> {
+    let show = |row: &'static Row| {
+        let in_force = layers.in_force(row);
+        ParameterRow {
+            name: row.name.to_owned(),
+            label: row.label.to_owned(),
+            path: row.path.map(str::to_owned),
+            value: shown(row, in_force.text),
+            source: in_force.source,
+            saved: layers.is_saved(row),
+            pending: layers.pending(row).map(|change| shown(row, &change.text)),
+            help: row.help.to_owned(),
+        }
+    };
+    TABLE.iter().map(show).collect()
+}
+
+/// The changes that wait for `apply`.
+pub fn changes(layers: &Layers) -> Vec<Change> {
+    let show = |change: &crate::config::layers::Candidate| Change {
+        name: change.row.name.to_owned(),
+        running: shown(change.row, layers.in_force(change.row).text),
+        new: shown(change.row, &change.text),
+        who: change.who.clone(),
+        at: change.at,
+    };
+    layers.candidate.iter().map(show).collect()
+}
+
+fn shown(row: &Row, text: &str) -> String {
+    if row.secret { Secret::new(text).masked().to_owned() } else { text.to_owned() }
+}

@@ -1,0 +1,344 @@
+//! The daemon's own settings: one TOML file, unknown keys refused, every key with a default.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config::table::{self, Author};
+
+/// All settings. `packaging/etc/supervisor.toml` shows each key with its default.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the store lives; made with mode 0700.
+    pub state_dir: PathBuf,
+    /// Where `supervisor.sock` and `worker.sock` are bound.
+    pub runtime_dir: PathBuf,
+    /// Who the device is.
+    pub device: DeviceSettings,
+    /// How the worker comes to run.
+    pub worker: WorkerSettings,
+    /// Where the ACS may knock.
+    pub connection_request: ConnectionRequestSettings,
+    /// Commands for privileged acts.
+    pub actions: ActionSettings,
+    /// Factory values by CLI name.
+    pub factory: FactorySettings,
+    /// Clocks.
+    pub timing: TimingSettings,
+}
+
+/// `[device]`: what is empty is found out from the device itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceSettings {
+    /// DeviceInfo.Manufacturer, up to 64 characters.
+    pub manufacturer: String,
+    /// DeviceInfo.ManufacturerOUI, six upper-case hexadecimal digits.
+    pub oui: String,
+    /// DeviceInfo.ProductClass, up to 64 characters.
+    pub product_class: String,
+    /// DeviceInfo.SerialNumber, up to 64 characters.
+    pub serial_number: String,
+    /// DeviceInfo.ModelName, up to 64 characters.
+    pub model_name: String,
+    /// DeviceInfo.HardwareVersion, up to 64 characters.
+    pub hardware_version: String,
+    /// DeviceInfo.SoftwareVersion, up to 64 characters.
+    pub software_version: String,
+    /// `kernel`, or a file whose content changes with every boot.
+    pub boot_id: BootIdSource,
+}
+
+/// `[device] boot_id`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "String")]
+pub enum BootIdSource {
+    /// The kernel's random boot id.
+    #[default]
+    Kernel,
+    /// A file's content.
+    File(PathBuf),
+}
+
+impl From<String> for BootIdSource {
+    fn from(text: String) -> Self {
+        if text == "kernel" { Self::Kernel } else { Self::File(text.into()) }
+    }
+}
+
+/// `[worker]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerSettings {
+    /// Who starts cwmpd.
+    pub launch: Launch,
+    /// The program, for `launch = "child"`.
+    pub program: PathBuf,
+    /// The user that cwmpd runs as; empty: the supervisor's own.
+    pub user: String,
+}
+
+/// `[worker] launch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Launch {
+    /// The supervisor.
+    Child,
+    /// Someone else.
+    External,
+}
+
+/// `[connection_request]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectionRequestSettings {
+    /// Address and port to listen on.
+    pub listen: String,
+    /// Host of ConnectionRequestURL; empty: the local address of the session.
+    pub host: String,
+}
+
+/// `[actions]`: program and arguments, never a shell; empty: the act is refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActionSettings {
+    /// Reboots the device.
+    pub reboot: Vec<String>,
+    /// Does what a factory reset needs beside our own state.
+    pub factory_reset: Vec<String>,
+}
+
+/// `[factory]`: values that replace the table's defaults.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FactorySettings {
+    cwmp: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
+}
+
+/// `[timing]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimingSettings {
+    /// How long a CWMP second lasts, in milliseconds; 1000 but in tests.
+    pub second_ms: u32,
+    /// Between two heartbeats of the worker link; three missed ones end it.
+    pub heartbeat_ms: u32,
+    /// How long the worker waits for an answer of the supervisor.
+    pub reply_ms: u32,
+    /// The longest session, in seconds.
+    pub session_max_s: u32,
+    /// How long a client of either socket may take to take a message.
+    pub send_ms: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/cwmp".into(),
+            runtime_dir: "/run/cwmp".into(),
+            device: DeviceSettings::default(),
+            worker: WorkerSettings::default(),
+            connection_request: ConnectionRequestSettings::default(),
+            actions: ActionSettings::default(),
+            factory: FactorySettings::default(),
+            timing: TimingSettings::default(),
+        }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { launch: Launch::Child, program: "/usr/sbin/cwmpd".into(), user: String::new() }
+    }
+}
+
+impl Default for ConnectionRequestSettings {
+    fn default() -> Self {
+        Self { listen: "[::]:7547".to_owned(), host: String::new() }
+    }
+}
+
+impl Default for TimingSettings {
+    fn default() -> Self {
+        Self { second_ms: 1000, heartbeat_ms: 10_000, reply_ms: 25_000, session_max_s: 600, send_ms: 5_000 }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Not TOML, an unknown key, a wrong type.
+    #[error("{path}: {error}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// With line and column.
+        error: Box<toml::de::Error>,
+    },
+    /// A value that cannot be.
+    #[error("{path}, line {line}: {reason}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Counts from 1.
+        line: usize,
+        /// What would be accepted.
+        reason: String,
+    },
+}
+
+impl Settings {
+    /// Reads and checks the file.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| SettingsError::Read { path: path.to_owned(), error })?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text)
+            .map_err(|error| SettingsError::Toml { path: path.to_owned(), error: Box::new(error) })?;
+        let at = |line, reason| SettingsError::Value { path: path.to_owned(), line, reason };
+        settings.factory.values().map_err(|(offset, reason)| at(line_of_offset(text, offset), reason))?;
+        settings.check().map_err(|(key, reason)| at(line_of_key(text, key), format!("{key}: {reason}")))?;
+        Ok(settings)
+    }
+
+    /// The first key whose value cannot be, and what would be accepted.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let device = &self.device;
+        for (key, text) in [
+            ("manufacturer", &device.manufacturer),
+            ("product_class", &device.product_class),
+            ("serial_number", &device.serial_number),
+            ("model_name", &device.model_name),
+            ("hardware_version", &device.hardware_version),
+            ("software_version", &device.software_version),
+        ] {
+            ipc_proto::text::check_chars(text, 64).map_err(|e| (key, e.to_string()))?;
+        }
+        let oui = device.oui.as_bytes();
+        let hex = |b: &u8| b.is_ascii_digit() || (b'A'..=b'F').contains(b);
+        if !(oui.is_empty() || oui.len() == 6 && oui.iter().all(hex)) {
+            return Err(("oui", "six upper-case hexadecimal digits are needed, such as 00AABB".to_owned()));
+        }
+        if self.connection_request.listen.parse::<std::net::SocketAddr>().is_err() {
+            return Err(("listen", "an address and a port are needed, such as [::]:7547".to_owned()));
+        }
+        for (key, argv) in
+            [("reboot", &self.actions.reboot), ("factory_reset", &self.actions.factory_reset)]
+        {
+            if argv.first().is_some_and(|program| !program.starts_with('/')) {
+                return Err((key, "the program must be an absolute path".to_owned()));
+            }
+        }
+        let timing = &self.timing;
+        for (key, value) in [
+            ("second_ms", timing.second_ms),
+            ("heartbeat_ms", timing.heartbeat_ms),
+            ("reply_ms", timing.reply_ms),
+            ("session_max_s", timing.session_max_s),
+            ("send_ms", timing.send_ms),
+        ] {
+            if !(1..=86_400_000).contains(&value) {
+                return Err((key, "must be from 1 to 86400000".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FactorySettings {
+    /// The values as the table writes them, or the offset of a bad one and what would be accepted.
+    pub fn values(&self) -> Result<BTreeMap<&'static str, String>, (usize, String)> {
+        let mut values = BTreeMap::new();
+        for (key, value) in &self.cwmp {
+            let name = format!("cwmp.{}", key.get_ref());
+            let row = table::row(&name).map_err(|e| (key.span().start, e.to_string()))?;
+            let text = match value.get_ref() {
+                toml::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let text = row.parse(&text, Author::Person).map_err(|e| (value.span().start, e.to_string()))?;
+            values.insert(row.name, text);
+        }
+        Ok(values)
+    }
+}
+
+fn line_of_offset(text: &str, offset: usize) -> usize {
+    text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
+}
+
+/// The line that sets `key`; keys are unique over all our tables.
+fn line_of_key(text: &str, key: &str) -> usize {
+    let sets = |line: &str| line.trim_start().strip_prefix(key).is_some_and(|r| r.trim_start().starts_with('='));
+    text.lines().position(sets).map_or(1, |n| n + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Settings::parse(Path::new("supervisor.toml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = error("state_dir = \"/x\"\n\n[device]\nserail_number = \"1\"\n");
+        assert!(error.contains("line 4") && error.contains("serail_number"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_line() {
+        assert!(error("[device]\noui = \"00aabb\"\n").contains("line 2: oui"), "{}", error("[device]\noui = \"00aabb\"\n"));
+        assert!(error("[worker]\nlaunch = \"magic\"\n").contains("line 2"));
+        assert!(error("[timing]\nsecond_ms = 0\n").contains("line 2"));
+        assert!(error("[actions]\nreboot = [\"reboot\"]\n").contains("line 2"));
+    }
+
+    #[test]
+    fn a_bad_factory_value_is_refused_with_its_line() {
+        let text = error("[factory]\ncwmp.acs_url = \"http://acs/\"\ncwmp.periodicinforminterval = 0\n");
+        assert!(text.contains("line 3"), "{text}");
+        let text = error("[factory]\ncwmp.nonsense = 1\n");
+        assert!(text.contains("line 2") && text.contains("cwmp.nonsense"), "{text}");
+    }
+
+    #[test]
+    fn factory_values_are_taken_by_their_cli_names() {
+        let text = "[factory]\ncwmp.acs_url = \"http://acs/\"\ncwmp.periodicinformenable = false\n";
+        let settings = Settings::parse(Path::new("x"), text).unwrap();
+        let values = settings.factory.values().unwrap();
+        assert_eq!(values["cwmp.acs_url"], "http://acs/");
+        assert_eq!(values["cwmp.periodicinformenable"], "0");
+    }
+
+    #[test]
+    fn the_shipped_file_shows_every_key_with_its_default() {
+        let shipped = include_str!("../../packaging/etc/supervisor.toml");
+        let as_shipped = Settings::parse(Path::new("shipped"), shipped).unwrap();
+        assert_eq!(format!("{as_shipped:?}"), format!("{:?}", Settings::default()));
+        let is_key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let uncommented: String = shipped
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|rest| is_key(rest)).unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let all = Settings::parse(Path::new("uncommented"), &uncommented).unwrap();
+        assert_eq!(format!("{all:?}"), format!("{:?}", Settings::default()));
+    }
+}

@@ -1,0 +1,91 @@
+//! `log.db`: the sessions that ended; bounded, not synced, and never in the way of anything.
+
+use std::path::Path;
+
+use ipc_proto::{
+    UtcTime,
+    worker::{Failure, Stage},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::record::SessionRecord;
+
+/// The newest so many sessions are kept.
+const MAX_SESSIONS: i64 = 1000;
+
+/// The open file.
+pub struct LogDb {
+    db: Connection,
+}
+
+impl LogDb {
+    /// Opens or makes the file. One that cannot be read is made anew: it holds nothing that was promised.
+    pub fn open(dir: &Path, notices: &mut Vec<String>) -> Option<Self> {
+        let path = dir.join("log.db");
+        let first = connect(&path);
+        let db = first.or_else(|error| {
+            notices.push(format!("the log file was unreadable and is made anew: {error}"));
+            // What cannot be removed cannot be opened either, and that is said below.
+            let _ = std::fs::remove_file(&path);
+            connect(&path)
+        });
+        match db {
+            Ok(db) => Some(Self { db }),
+            Err(error) => {
+                notices.push(format!("no log is kept: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Adds a session and drops the oldest over the limit.
+    pub fn add_session(&mut self, record: &SessionRecord) -> rusqlite::Result<()> {
+        let failure = record.failure.as_ref();
+        self.db
+            .prepare_cached(
+                "INSERT INTO session (started, ended, events, stage, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                record.started.millis(),
+                record.ended.millis(),
+                record.events.join("\n"),
+                failure.map(|f| f.stage.to_string()),
+                failure.map(|f| f.reason.as_str()),
+            ])?;
+        self.db
+            .prepare_cached("DELETE FROM session WHERE id <= (SELECT max(id) FROM session) - ?1")?
+            .execute([MAX_SESSIONS])
+            .map(drop)
+    }
+
+    /// The newest session, if there is one that can be read.
+    pub fn last_session(&self) -> Option<SessionRecord> {
+        let query = "SELECT started, ended, events, stage, reason FROM session ORDER BY id DESC LIMIT 1";
+        let record = self.db.query_row(query, [], |row| {
+            let events: String = row.get(2)?;
+            let stage: Option<String> = row.get(3)?;
+            let reason: Option<String> = row.get(4)?;
+            Ok(SessionRecord {
+                started: UtcTime::from_millis(row.get(0)?),
+                ended: UtcTime::from_millis(row.get(1)?),
+                events: events.lines().map(str::to_owned).collect(),
+                failure: stage.map(|stage| Failure {
+                    stage: Stage::ALL.into_iter().find(|s| s.to_string() == stage).unwrap_or(Stage::Worker),
+                    reason: reason.unwrap_or_default(),
+                }),
+            })
+        });
+        record.optional().ok().flatten()
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open(path)?;
+    db.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+         PRAGMA journal_size_limit = 262144; PRAGMA cache_size = -128;
+         CREATE TABLE IF NOT EXISTS session (id INTEGER PRIMARY KEY, started INTEGER NOT NULL,
+             ended INTEGER NOT NULL, events TEXT NOT NULL, stage TEXT, reason TEXT) STRICT;",
+    )?;
+    Ok(db)
+}

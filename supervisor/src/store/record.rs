@@ -1,0 +1,115 @@
+//! What the store keeps, and the writes that change it; memory and disk follow the same writes.
+
+use std::collections::BTreeMap;
+
+use ipc_proto::{UtcTime, text::CommandKey, worker::{EventCode, EventId}};
+
+use crate::config::layers::Stored;
+
+/// One change of what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets or removes a value of the startup configuration.
+    Startup(&'static str, Option<Stored>),
+    /// Sets or removes a running value that is not saved.
+    Unsaved(&'static str, Option<Stored>),
+    /// Records an event.
+    AddEvent(StoredEvent),
+    /// The ACS has it, or it is void.
+    RemoveEvent(EventId),
+    /// Sets a fact.
+    Fact(Fact, String),
+}
+
+/// An undelivered event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Grows.
+    pub id: EventId,
+    /// What happened.
+    pub code: EventCode,
+    /// Empty but for M events.
+    pub command_key: CommandKey,
+}
+
+/// A single thing that is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fact {
+    /// The boot that the unsaved values and `RetriesSinceBoot` belong to.
+    BootId,
+    /// Identity, frozen at first start.
+    Manufacturer,
+    /// Identity, frozen at first start.
+    Oui,
+    /// Identity, frozen at first start.
+    ProductClass,
+    /// Identity, frozen at first start.
+    SerialNumber,
+    /// The URL in force at the last commit: another one raises 0 BOOTSTRAP.
+    UrlInForce,
+    /// ManagementServer.ParameterKey.
+    ParameterKey,
+    /// Factory value of cwmp.con_req_password.
+    ConReqPassword,
+    /// This device's own phase of periodic informs, in milliseconds since 1970.
+    PeriodicPhase,
+    /// RetryCount of the next Inform.
+    RetryCount,
+    /// Failed sessions since the boot.
+    RetriesSinceBoot,
+}
+
+impl Fact {
+    /// All of them with their names on disk.
+    pub const ALL: [(Self, &'static str); 11] = [
+        (Self::BootId, "boot_id"),
+        (Self::Manufacturer, "manufacturer"),
+        (Self::Oui, "oui"),
+        (Self::ProductClass, "product_class"),
+        (Self::SerialNumber, "serial_number"),
+        (Self::UrlInForce, "url_in_force"),
+        (Self::ParameterKey, "parameter_key"),
+        (Self::ConReqPassword, "con_req_password"),
+        (Self::PeriodicPhase, "periodic_phase"),
+        (Self::RetryCount, "retry_count"),
+        (Self::RetriesSinceBoot, "retries_since_boot"),
+    ];
+
+    /// Its name on disk.
+    pub fn key(self) -> &'static str {
+        Self::ALL.iter().find(|(fact, _)| *fact == self).map_or("", |(_, key)| key)
+    }
+
+    /// The fact of that name, if this version knows it.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name)| *name == key).map(|(fact, _)| *fact)
+    }
+}
+
+/// What was found on disk at start.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// By CLI name.
+    pub startup: BTreeMap<&'static str, Stored>,
+    /// By CLI name.
+    pub unsaved: BTreeMap<&'static str, Stored>,
+    /// Oldest first.
+    pub events: Vec<StoredEvent>,
+    /// What is remembered.
+    pub facts: BTreeMap<Fact, String>,
+    /// The last session that ended.
+    pub last_session: Option<SessionRecord>,
+}
+
+/// A session that ended, for the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// When it was opened.
+    pub started: UtcTime,
+    /// When it ended.
+    pub ended: UtcTime,
+    /// Event codes, such as `1 BOOT`.
+    pub events: Vec<String>,
+    /// Where and why it failed, or none.
+    pub failure: Option<ipc_proto::worker::Failure>,
+}

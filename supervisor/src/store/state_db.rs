@@ -1,0 +1,261 @@
+//! `state.db`: values, events and facts that were promised; synced to disk before the promise.
+//!
+//! A file that fails its check is renamed to `state.db.damaged` (one is kept, none is deleted unseen) and the
+//! backup `state.db.backup` takes its place; without a backup the device starts as from the factory.
+
+use std::{
+    fs, io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use ipc_proto::{UtcTime, control::Source, text::CommandKey, worker::{EventCode, EventId}};
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::{
+    CommitError, OpenError,
+    migrate,
+    record::{Contents, Fact, StoredEvent, Write},
+};
+use crate::{config::{layers::Stored, table}, test_points};
+
+const FILE: &str = "state.db";
+
+/// The open file.
+pub struct StateDb {
+    db: Connection,
+    dir: PathBuf,
+    changed_since_backup: bool,
+}
+
+impl StateDb {
+    /// Opens, checks and loads the file; sets a damaged one aside.
+    pub fn open(dir: &Path, notices: &mut Vec<String>) -> Result<(Self, Contents), OpenError> {
+        let path = dir.join(FILE);
+        let opened = match connect(&path) {
+            Ok(db) => load(&db).map(|contents| (db, contents)),
+            Err(error) => Err(error),
+        };
+        let (db, contents) = match opened {
+            Ok(opened) => opened,
+            Err(Trouble::Fatal(error)) => return Err(error),
+            Err(Trouble::Damaged(reason)) => {
+                notices.push(set_aside(dir, &reason)?);
+                let db = connect(&path).map_err(|t| t.into_error(&path))?;
+                let contents = load(&db).map_err(|t| t.into_error(&path))?;
+                (db, contents)
+            }
+        };
+        // No backup yet counts as changed.
+        let changed_since_backup = !dir.join("state.db.backup").exists();
+        Ok((Self { db, dir: dir.to_owned(), changed_since_backup }, contents))
+    }
+
+    /// Commits all writes or none, and returns when they are on disk.
+    pub fn commit(&mut self, writes: &[Write]) -> Result<(), CommitError> {
+        test_points::reach("store.before-commit");
+        let result = self.try_commit(writes).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => CommitError::Full,
+            Some(ErrorCode::ReadOnly) => CommitError::ReadOnly,
+            _ => CommitError::Other(error.to_string()),
+        });
+        test_points::reach("store.committed");
+        self.changed_since_backup |= result.is_ok();
+        result
+    }
+
+    fn try_commit(&mut self, writes: &[Write]) -> rusqlite::Result<()> {
+        let transaction = self.db.transaction()?;
+        for write in writes {
+            match write {
+                Write::Startup(name, value) => put(&transaction, "startup", name, value.as_ref())?,
+                Write::Unsaved(name, value) => put(&transaction, "unsaved", name, value.as_ref())?,
+                Write::AddEvent(event) => transaction
+                    .prepare_cached("INSERT OR REPLACE INTO event (id, code, command_key) VALUES (?1, ?2, ?3)")?
+                    .execute(params![sql_id(event.id), event.code.text(), event.command_key.as_str()])
+                    .map(drop)?,
+                Write::RemoveEvent(id) => transaction
+                    .prepare_cached("DELETE FROM event WHERE id = ?1")?
+                    .execute(params![sql_id(*id)])
+                    .map(drop)?,
+                Write::Fact(fact, value) => transaction
+                    .prepare_cached("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)")?
+                    .execute(params![fact.key(), value])
+                    .map(drop)?,
+            }
+        }
+        transaction.commit()
+    }
+
+    /// Copies the file if anything changed since the last copy; the old copy stands until the new one is whole.
+    pub fn backup(&mut self) -> Result<(), io::Error> {
+        if !self.changed_since_backup {
+            return Ok(());
+        }
+        let fresh = self.dir.join("state.db.backup.new");
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // SQLite fills an existing empty file, so that no other mode than 0600 is ever seen.
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        let name = fresh.to_str().ok_or_else(|| io::Error::other("the state directory's name is not UTF-8"))?;
+        self.db.execute("VACUUM INTO ?1", [name]).map_err(io::Error::other)?;
+        file.sync_all()?;
+        fs::rename(&fresh, self.dir.join("state.db.backup"))?;
+        fs::File::open(&self.dir)?.sync_all()?;
+        self.changed_since_backup = false;
+        Ok(())
+    }
+}
+
+/// What went wrong on opening.
+enum Trouble {
+    /// The file's content cannot be trusted.
+    Damaged(String),
+    /// Nothing that setting the file aside would mend.
+    Fatal(OpenError),
+}
+
+impl Trouble {
+    fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Fatal(OpenError::InUse(path.to_owned()))
+            }
+            _ => Self::Fatal(OpenError::Sqlite { path: path.to_owned(), error }),
+        }
+    }
+
+    fn into_error(self, path: &Path) -> OpenError {
+        match self {
+            Self::Fatal(error) => error,
+            Self::Damaged(reason) => {
+                OpenError::Directory { path: path.to_owned(), error: io::Error::other(reason) }
+            }
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Trouble> {
+    let error = |error| Trouble::from_sqlite(path, error);
+    // Made before SQLite does, so that no other mode than 0600 is ever seen.
+    let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600)))
+        .map_err(|error| Trouble::Fatal(OpenError::Directory { path: path.to_owned(), error }))?;
+    let mut db = Connection::open(path).map_err(error)?;
+    db.busy_timeout(std::time::Duration::ZERO).map_err(error)?;
+    // EXCLUSIVE before WAL: no shared memory file, and a second supervisor is stopped here.
+    db.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA journal_size_limit = 1048576; PRAGMA cache_size = -512;",
+    )
+    .map_err(error)?;
+    let found = migrate::version(&db).map_err(error)?;
+    if found > migrate::KNOWN {
+        let path = path.to_owned();
+        return Err(Trouble::Fatal(OpenError::Newer { path, found, known: migrate::KNOWN }));
+    }
+    let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(error)?;
+    if check != "ok" {
+        return Err(Trouble::Damaged(check));
+    }
+    migrate::migrate(&mut db).map_err(error)?;
+    Ok(db)
+}
+
+/// Moves a damaged file and its journal aside and the backup into its place; the notice says what was done.
+fn set_aside(dir: &Path, reason: &str) -> Result<String, OpenError> {
+    let path = dir.join(FILE);
+    let aside = dir.join("state.db.damaged");
+    let error = |error| OpenError::Directory { path: path.clone(), error };
+    fs::rename(&path, &aside).map_err(error)?;
+    for journal in ["state.db-wal", "state.db-journal"] {
+        let from = dir.join(journal);
+        if from.exists() {
+            fs::rename(&from, dir.join(format!("{journal}.damaged"))).map_err(error)?;
+        }
+    }
+    let backup = dir.join("state.db.backup");
+    let instead = if backup.exists() {
+        fs::copy(&backup, &path).map_err(error)?;
+        "the last backup took its place"
+    } else {
+        "there is no backup: the device starts with factory values"
+    };
+    Ok(format!("the store was damaged ({reason}): set aside as {}; {instead}", aside.display()))
+}
+
+fn load(db: &Connection) -> Result<Contents, Trouble> {
+    let read = || -> rusqlite::Result<Contents> {
+        Ok(Contents {
+            startup: values(db, "startup")?,
+            unsaved: values(db, "unsaved")?,
+            events: events(db)?,
+            facts: facts(db)?,
+            last_session: None,
+        })
+    };
+    read().map_err(|error| Trouble::Damaged(error.to_string()))
+}
+
+type Values = std::collections::BTreeMap<&'static str, Stored>;
+
+fn values(db: &Connection, layer: &str) -> rusqlite::Result<Values> {
+    let mut statement = db.prepare(&format!("SELECT name, value, source, at FROM {layer}"))?;
+    let mut rows = statement.query([])?;
+    let mut values = Values::new();
+    while let Some(row) = rows.next()? {
+        let (name, text, source): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // A parameter that this version does not know stays on disk and out of the way.
+        let Ok(known) = table::row(&name) else { continue };
+        let stored = Stored { text, source: source_of(&source), at: UtcTime::from_millis(row.get(3)?) };
+        values.insert(known.name, stored);
+    }
+    Ok(values)
+}
+
+fn events(db: &Connection) -> rusqlite::Result<Vec<StoredEvent>> {
+    let mut statement = db.prepare("SELECT id, code, command_key FROM event ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, code, key): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let Some(code) = EventCode::ALL.into_iter().find(|known| known.text() == code) else { continue };
+        let id = EventId(u64::try_from(id).unwrap_or_default());
+        events.push(StoredEvent { id, code, command_key: CommandKey::truncated(&key) });
+    }
+    Ok(events)
+}
+
+fn facts(db: &Connection) -> rusqlite::Result<std::collections::BTreeMap<Fact, String>> {
+    let mut statement = db.prepare("SELECT name, value FROM fact")?;
+    let pairs = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let known = pairs.filter_map(|pair| match pair {
+        Ok((name, value)) => Fact::from_key(&name).map(|fact| Ok((fact, value))),
+        Err(error) => Some(Err(error)),
+    });
+    known.collect()
+}
+
+fn put(db: &Connection, layer: &str, name: &str, value: Option<&Stored>) -> rusqlite::Result<()> {
+    match value {
+        Some(stored) => db
+            .prepare_cached(&format!("INSERT OR REPLACE INTO {layer} (name, value, source, at) VALUES (?1, ?2, ?3, ?4)"))?
+            .execute(params![name, stored.text, stored.source.to_string(), stored.at.millis()]),
+        None => db.prepare_cached(&format!("DELETE FROM {layer} WHERE name = ?1"))?.execute(params![name]),
+    }
+    .map(drop)
+}
+
+fn source_of(text: &str) -> Source {
+    [Source::Cli, Source::Web, Source::File, Source::Dhcp, Source::Acs, Source::Stack]
+        .into_iter()
+        .find(|source| source.to_string() == text)
+        .unwrap_or(Source::Factory)
+}
+
+fn sql_id(id: EventId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,114 @@
+//! What the test ACS does in one session: the RPCs in order, and how and where it misbehaves.
+
+use super::envelope::Envelope;
+
+/// One thing the ACS does when it is its turn to answer.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// The right answer: InformResponse to an Inform, a response to another request of the CPE.
+    Answer,
+    /// An RPC for the CPE; held back while the CPE's own requests are answered.
+    Send(Envelope),
+    /// Something no ACS should do; the session is over for the ACS.
+    Trouble(Trouble),
+}
+
+/// A way for an ACS to be broken; each ends the session as far as the ACS is concerned.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// This HTTP status with a short HTML body.
+    Status(u16),
+    /// Bytes that are not HTTP.
+    Garbage,
+    /// No answer; the connection stays open until the CPE leaves.
+    Silence,
+    /// The connection is torn down by a TCP reset.
+    Reset,
+    /// The connection is closed without an answer.
+    Close,
+    /// A 200 whose Content-Length says this many bytes, and sends them.
+    HugeBody(u64),
+    /// The same number of bytes, chunked, so that no length is announced.
+    HugeChunked(u64),
+    /// A 200 that closes half-way through its announced body.
+    HalfBody,
+    /// A complete HTTP answer whose XML stops in the middle.
+    TruncatedXml,
+    /// Well-formed XML that is not a SOAP envelope.
+    WrongRoot,
+    /// A 200 with exactly this text.
+    Body(String),
+}
+
+impl Trouble {
+    /// True when HTTP itself is in order, so that the connection can go on.
+    pub(super) fn is_whole_answer(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::Body(_) | Self::TruncatedXml | Self::WrongRoot)
+    }
+}
+
+/// How the ACS's answers look on the wire, right ones included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    pub(super) close_each: bool,
+    pub(super) http10: bool,
+    pub(super) byte_by_byte: bool,
+    pub(super) chunked: bool,
+}
+
+/// One session as the ACS plays it; the default answers the Inform and then says 204.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub(super) at_inform: Option<Trouble>,
+    pub(super) steps: Vec<Step>,
+    pub(super) manner: Manner,
+}
+
+impl Plan {
+    /// InformResponse, then 204.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an RPC, sent at the next empty POST or response of the CPE.
+    pub fn send(mut self, rpc: Envelope) -> Self {
+        self.steps.push(Step::Send(rpc));
+        self
+    }
+
+    /// Adds a trouble in place of the next RPC or of the closing 204.
+    pub fn then(mut self, trouble: Trouble) -> Self {
+        self.steps.push(Step::Trouble(trouble));
+        self
+    }
+
+    /// A session that gets no further than the Inform.
+    pub fn at_inform(trouble: Trouble) -> Self {
+        Self { at_inform: Some(trouble), ..Self::default() }
+    }
+
+    /// `Connection: close` with every answer, so that the session goes on in new connections.
+    pub fn closing_each(mut self) -> Self {
+        self.manner.close_each = true;
+        self
+    }
+
+    /// Answers as HTTP/1.0, each with its length and its end of the connection.
+    pub fn http10(mut self) -> Self {
+        self.manner.http10 = true;
+        self.manner.close_each = true;
+        self
+    }
+
+    /// Every answer one byte at a time.
+    pub fn byte_by_byte(mut self) -> Self {
+        self.manner.byte_by_byte = true;
+        self
+    }
+
+    /// Every envelope in small chunks and without a Content-Length.
+    pub fn chunked(mut self) -> Self {
+        self.manner.chunked = true;
+        self
+    }
+}

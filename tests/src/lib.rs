@@ -1,0 +1,34 @@
+//! The environment of the end-to-end tests: a scripted ACS, both daemons in a directory of their own, and the oracles.
+// All of this crate is test code: a broken expectation is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod acs;
+pub mod binaries;
+pub mod device;
+pub mod schema;
+mod settings;
+pub mod transcript;
+
+use std::path::{Path, PathBuf};
+
+pub use acs::{Acs, Plan, Trouble};
+pub use device::Device;
+
+/// The top of the source tree.
+pub fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate lies in the workspace")
+}
+
+/// Says on stdout that something could not be checked here; in CI that is a failure.
+pub fn skipped(what: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "in CI nothing may be skipped: {what}");
+    // Written past the capture of the test runner, so that `./test` can count it.
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "\nSKIPPED: {what}");
+}
+
+/// Where the schemas and the requirements lie: `CWMP_SPEC`, or beside the source tree.
+pub fn spec_directory() -> PathBuf {
+    std::env::var_os("CWMP_SPEC").map_or_else(|| workspace_root().join("../shared/spec"), PathBuf::from)
+}

@@ -1,0 +1,93 @@
+//! The settings file of the device under test, as text.
+
+use std::path::Path;
+
+/// What a test may choose; the rest is the same for every test.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) launch: &'static str,
+    pub(crate) second_ms: u32,
+    pub(crate) heartbeat_ms: u32,
+    pub(crate) reply_ms: u32,
+    pub(crate) session_max_s: u32,
+    pub(crate) factory: Vec<(String, String)>,
+    pub(crate) extra: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            launch: "child",
+            second_ms: 10,
+            heartbeat_ms: 1000,
+            reply_ms: 5000,
+            session_max_s: 60,
+            factory: Vec::new(),
+            extra: String::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The TOML for a device whose files all lie in `directory`.
+    pub(crate) fn text(&self, directory: &Path, worker: &Path) -> String {
+        let path = |name: &str| quoted(&directory.join(name).display().to_string());
+        // The longest that the standard's range allows, unless a test is about it: a busy machine is not a dead ACS.
+        let patient = ("cwmp.acs_response_timeout".to_owned(), "600".to_owned());
+        let chosen = self.factory.iter().any(|(name, _)| *name == patient.0);
+        let factory: String = self
+            .factory
+            .iter()
+            .chain((!chosen).then_some(&patient))
+            .map(|(name, value)| format!("{name} = {value}\n"))
+            .collect();
+        format!(
+            r#"state_dir = {state}
+runtime_dir = {run}
+
+[device]
+manufacturer = "Example Networks"
+oui = "00AABB"
+product_class = "Test Gateway"
+serial_number = "SN-0001"
+model_name = "TG 1"
+hardware_version = "hw1"
+software_version = "1.2.3"
+boot_id = {boot_id}
+
+[worker]
+launch = "{launch}"
+program = {worker}
+
+[connection_request]
+listen = "127.0.0.1:0"
+host = "127.0.0.1"
+
+[timing]
+second_ms = {second}
+heartbeat_ms = {heartbeat}
+reply_ms = {reply}
+session_max_s = {session_max}
+
+[factory]
+{factory}
+{extra}
+"#,
+            state = path("state"),
+            run = path("run"),
+            boot_id = path("boot-id"),
+            launch = self.launch,
+            worker = quoted(&worker.display().to_string()),
+            second = self.second_ms,
+            heartbeat = self.heartbeat_ms,
+            reply = self.reply_ms,
+            session_max = self.session_max_s,
+            extra = self.extra,
+        )
+    }
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
