@@ -41,3 +41,16 @@ pub async fn once_sent<F: Future>(name: Option<&str>, exchange: F) -> F::Output 
 pub async fn once_sent<F: Future>(_name: Option<&str>, exchange: F) -> F::Output {
     exchange.await
 }
+
+/// Reaches the point once what is queued has been written.
+#[cfg(feature = "test-points")]
+pub async fn reach_once_written(name: &str) {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    reach(name);
+}
+
+/// Nothing.
+#[cfg(not(feature = "test-points"))]
+pub async fn reach_once_written(_name: &str) {}

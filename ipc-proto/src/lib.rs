@@ -8,6 +8,7 @@ pub mod channel;
 pub mod codec;
 pub mod control;
 pub mod fault;
+pub mod outcome;
 pub mod path;
 pub mod retry;
 pub mod secret;

@@ -13,7 +13,12 @@ use tokio::{
 use crate::{
     control,
     device::{boot, identity},
-    hub::{Hub, Parts, boot::Start, command::{Command, Progress}, state::State},
+    hub::{
+        Hub, Parts,
+        boot::Start,
+        command::{Command, Progress},
+        state::State,
+    },
     settings::{Launch, Settings},
     store::Store,
     worker::{self, launch},
@@ -84,10 +89,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     // Anyone may connect: the kernel says who it is, and strangers are told that they may do nothing.
     let control_socket = Listener::bind(&control_path, 0o666).await?;
     let worker_socket = Listener::bind(&worker_path, 0o600).await?;
-    if settings.worker.user.is_empty() || settings.worker.launch == Launch::External && !nix::unistd::geteuid().is_root() {
+    if settings.worker.user.is_empty()
+        || settings.worker.launch == Launch::External && !nix::unistd::geteuid().is_root()
+    {
         tracing::debug!("the worker socket is this user's own");
     } else {
-        std::os::unix::fs::chown(&worker_path, Some(user.uid), None).context("cannot hand worker.sock to [worker] user")?;
+        std::os::unix::fs::chown(&worker_path, Some(user.uid), None)
+            .context("cannot hand worker.sock to [worker] user")?;
     }
 
     let (hub, commands) = mpsc::channel(MAX_COMMANDS);

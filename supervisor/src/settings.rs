@@ -238,8 +238,7 @@ impl Settings {
         if self.connection_request.listen.parse::<std::net::SocketAddr>().is_err() {
             return Err(("listen", "an address and a port are needed, such as [::]:7547".to_owned()));
         }
-        for (key, argv) in
-            [("reboot", &self.actions.reboot), ("factory_reset", &self.actions.factory_reset)]
+        for (key, argv) in [("reboot", &self.actions.reboot), ("factory_reset", &self.actions.factory_reset)]
         {
             if argv.first().is_some_and(|program| !program.starts_with('/')) {
                 return Err((key, "the program must be an absolute path".to_owned()));
@@ -285,7 +284,8 @@ fn line_of_offset(text: &str, offset: usize) -> usize {
 
 /// The line that sets `key`; keys are unique over all our tables.
 fn line_of_key(text: &str, key: &str) -> usize {
-    let sets = |line: &str| line.trim_start().strip_prefix(key).is_some_and(|r| r.trim_start().starts_with('='));
+    let sets =
+        |line: &str| line.trim_start().strip_prefix(key).is_some_and(|r| r.trim_start().starts_with('='));
     text.lines().position(sets).map_or(1, |n| n + 1)
 }
 
@@ -305,7 +305,11 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_refused_with_its_line() {
-        assert!(error("[device]\noui = \"00aabb\"\n").contains("line 2: oui"), "{}", error("[device]\noui = \"00aabb\"\n"));
+        assert!(
+            error("[device]\noui = \"00aabb\"\n").contains("line 2: oui"),
+            "{}",
+            error("[device]\noui = \"00aabb\"\n")
+        );
         assert!(error("[worker]\nlaunch = \"magic\"\n").contains("line 2"));
         assert!(error("[timing]\nsecond_ms = 0\n").contains("line 2"));
         assert!(error("[actions]\nreboot = [\"reboot\"]\n").contains("line 2"));

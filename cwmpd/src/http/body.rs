@@ -38,7 +38,6 @@ pub enum Piece {
 #[error("the message was given up")]
 pub struct GivenUp;
 
-
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = GivenUp;

@@ -57,6 +57,12 @@ pub enum HttpError {
         /// The limit.
         seconds: u32,
     },
+    /// Our message is not read.
+    #[error("the ACS did not take our message within {seconds} s")]
+    Stalled {
+        /// The limit.
+        seconds: u32,
+    },
     /// An answer that never ends.
     #[error("the ACS at {address} did not complete its answer within {seconds} s")]
     SlowBody {
@@ -84,7 +90,9 @@ impl HttpError {
             Self::Name { .. } | Self::SlowName { .. } => Stage::Dns,
             Self::NoRoute(..) => Stage::Network,
             Self::Refused(_) | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,
-            Self::SlowConnect { .. } | Self::Silent { .. } | Self::SlowBody { .. } => Stage::Timeout,
+            Self::SlowConnect { .. } | Self::Silent { .. } | Self::Stalled { .. } | Self::SlowBody { .. } => {
+                Stage::Timeout
+            }
             Self::Request(_) | Self::NotHttp(..) | Self::HeadTooLarge(_) | Self::BodyTooLarge(_) => {
                 Stage::Http
             }
@@ -95,20 +103,21 @@ impl HttpError {
     pub fn connect(address: SocketAddr, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused(address),
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkDown => {
-                Self::NoRoute(address, error)
-            }
+            io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown => Self::NoRoute(address, error),
             _ => Self::Connect(address, error),
         }
     }
 
     /// Of a failed exchange.
     pub fn exchange(address: SocketAddr, error: &hyper::Error) -> Self {
-        if error.is_parse_too_large() {
-            return Self::HeadTooLarge(address);
-        }
         if error.is_parse() {
-            return Self::NotHttp(address, error.to_string());
+            // The only word that a client gets of this kind of error is its text.
+            return match error.to_string() {
+                text if text.contains("too large") => Self::HeadTooLarge(address),
+                text => Self::NotHttp(address, text),
+            };
         }
         let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         Self::Broken(

@@ -7,7 +7,10 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -17,14 +20,10 @@ use hyper::{
     header,
 };
 use ipc_proto::{HttpUrl, UtcTime};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
-use crate::{
-    session::Response,
-    soap::MAX_ENVELOPE,
-    test_points::once_sent,
-};
-use body::Outgoing;
+use crate::{session::Response, soap::MAX_ENVELOPE, test_points::once_sent};
+use body::{Outgoing, Piece};
 use connect::Open;
 use cookies::Cookies;
 pub use error::HttpError;
@@ -46,6 +45,12 @@ impl Patience {
         self.second.saturating_mul(self.seconds.max(1))
     }
 
+    /// Hands the ACS a piece of a message; false when it has left, which its POST then explains.
+    pub async fn hand_over(self, pieces: &mpsc::Sender<Piece>, piece: Piece) -> Result<bool, HttpError> {
+        let handed = timeout(self.limit(), pieces.send(piece)).await;
+        Ok(handed.map_err(|_| HttpError::Stalled { seconds: self.seconds })?.is_ok())
+    }
+
     /// This, or `seconds` if that is shorter.
     fn at_most(self, seconds: u32) -> Self {
         Self { seconds: self.seconds.min(seconds), ..self }
@@ -55,7 +60,8 @@ impl Patience {
 /// The ACS during one session.
 pub struct Acs {
     url: HttpUrl,
-    patience: Patience,
+    /// How long it may take.
+    pub patience: Patience,
     cookies: Cookies,
     open: Option<Open>,
 }
@@ -66,30 +72,35 @@ impl Acs {
         Self { url, patience, cookies: Cookies::default(), open: None }
     }
 
-    /// Sends one POST and reads the answer. `point` is for tests: reached once the request is on its way.
-    pub async fn post(&mut self, body: Outgoing, point: Option<&str>) -> Result<Response, HttpError> {
+    /// Sends one POST and reads the answer. The time for the answer runs from when `written` is done, which
+    /// feeds a body of pieces. `point` is for tests: reached once the request is on its way.
+    pub async fn post(
+        &mut self,
+        body: Outgoing,
+        written: impl Future<Output = ()>,
+        point: Option<&str>,
+    ) -> Result<Response, HttpError> {
         if self.url.is_https() {
             return Err(HttpError::Https);
         }
         let mut request = self.request(body)?;
         let mut open = self.connection().await?;
-        let limit = self.patience.limit();
+        let mut written = pin!(written);
         let response = loop {
             let exchange = once_sent(point, open.sender.try_send_request(request));
-            match timeout(limit, exchange).await {
-                Err(_) => {
+            match in_time(exchange, written.as_mut(), self.patience.limit()).await {
+                None => {
                     return Err(HttpError::Silent { address: open.address, seconds: self.patience.seconds });
                 }
-                Ok(Ok(response)) => break response,
-                // The ACS closed a kept connection before a byte of this was written (HTTP-13).
-                Ok(Err(mut error)) if open.kept && error.message().is_some() => match error.take_message() {
-                    Some(unsent) => {
+                Some(Ok(response)) => break response,
+                Some(Err(mut error)) => match error.take_message() {
+                    // The ACS closed a kept connection before a byte of this was written (HTTP-13).
+                    Some(unsent) if open.kept => {
                         request = unsent;
                         open = connect::open(&self.url, self.patience).await?;
                     }
-                    None => return Err(HttpError::exchange(open.address, &error.into_error())),
+                    _ => return Err(HttpError::exchange(open.address, &error.into_error())),
                 },
-                Ok(Err(error)) => return Err(HttpError::exchange(open.address, &error.into_error())),
             }
         };
         self.answer(response, open).await
@@ -117,7 +128,8 @@ impl Acs {
             // Lets the connection's task see an end that has arrived already.
             tokio::task::yield_now().await;
             if open.sender.ready().await.is_ok() {
-                return Ok(Open { kept: true, ..open });
+                open.kept = true;
+                return Ok(open);
             }
         }
         connect::open(&self.url, self.patience).await
@@ -146,14 +158,29 @@ impl Acs {
         // Other bodies mean nothing, and their connection is closed with them.
         if matches!(answer.status, 200 | 204 | 500) {
             let limit = self.patience.limit();
-            answer.body = timeout(limit, read_body(body, &open)).await.map_err(|_| HttpError::SlowBody {
-                address: open.address,
-                seconds: self.patience.seconds,
+            answer.body = timeout(limit, read_body(body, &open)).await.map_err(|_| {
+                HttpError::SlowBody { address: open.address, seconds: self.patience.seconds }
             })??;
             self.open = Some(open);
         }
         Ok(answer)
     }
+}
+
+/// The outcome of `exchange`, or none when it takes longer than `limit` after `written` is done.
+async fn in_time<E: Future>(
+    exchange: E,
+    mut written: Pin<&mut impl Future<Output = ()>>,
+    limit: Duration,
+) -> Option<E::Output> {
+    let mut exchange = pin!(exchange);
+    tokio::select! {
+        biased;
+        // An ACS may answer before it has read all.
+        early = &mut exchange => return Some(early),
+        () = &mut written => {}
+    }
+    timeout(limit, exchange).await.ok()
 }
 
 async fn read_body(mut body: Incoming, open: &Open) -> Result<Bytes, HttpError> {

@@ -56,7 +56,9 @@ impl Message {
             (Namespace::Cwmp, "InformResponse") => return Self::InformResponse,
             (_, name) if name.ends_with("Response") => return Self::Response(name.to_owned()),
             (Namespace::Cwmp, get_rpc_methods::NAME) => Ok(Request::GetRpcMethods),
-            (Namespace::Cwmp, get_parameter_names::NAME) => get_parameter_names::decode(body).map(Request::Read),
+            (Namespace::Cwmp, get_parameter_names::NAME) => {
+                get_parameter_names::decode(body).map(Request::Read)
+            }
             (Namespace::Cwmp, get_parameter_values::NAME) => {
                 get_parameter_values::decode(body).map(Request::Read)
             }

@@ -179,7 +179,9 @@ impl Informing {
         };
         match Message::decode(&envelope.body) {
             Message::InformResponse => self.acknowledge(&envelope),
-            Message::Fault(f) if f.code == Some(fault::RETRY_REQUEST) && self.tries < INFORM_TRIES => self.send(),
+            Message::Fault(f) if f.code == Some(fault::RETRY_REQUEST) && self.tries < INFORM_TRIES => {
+                self.send()
+            }
             Message::Fault(f) => failed(Stage::Fault, &format!("the ACS answered the Inform with {f}")),
             other => failed(Stage::Soap, &format!("expected InformResponse, got {}", other.name())),
         }
@@ -208,7 +210,10 @@ impl Listening {
             Ok(Heard::Envelope(envelope)) => envelope,
             // The ACS must not end what it holds open (SESS-13).
             Ok(Heard::Nothing) if self.hold_requests => {
-                return failed(Stage::Soap, "expected a request, got an empty answer while HoldRequests is true");
+                return failed(
+                    Stage::Soap,
+                    "expected a request, got an empty answer while HoldRequests is true",
+                );
             }
             Ok(Heard::Nothing) => return closed(Outcome::Succeeded),
             Err(failure) => return closed(Outcome::Failed(failure)),
@@ -218,7 +223,10 @@ impl Listening {
         if let Message::Request(_) | Message::Refused(_) = message {
             self.rpcs += 1;
             if self.rpcs > MAX_RPCS {
-                return failed(Stage::Soap, &format!("the ACS called more than {MAX_RPCS} RPCs in one session"));
+                return failed(
+                    Stage::Soap,
+                    &format!("the ACS called more than {MAX_RPCS} RPCs in one session"),
+                );
             }
             if let Some(header) = &envelope.not_understood {
                 return self.respond(fault::encode_must_understand(envelope.id.as_deref(), header));
@@ -228,10 +236,9 @@ impl Listening {
             Message::Request(request) => self.execute(envelope.id, request),
             Message::Refused(f) => self.respond(fault::encode(envelope.id.as_deref(), &f)),
             Message::Fault(f) => failed(Stage::Fault, &format!("the ACS answered our last message with {f}")),
-            other => failed(
-                Stage::Soap,
-                &format!("expected a request or an empty answer, got {}", other.name()),
-            ),
+            other => {
+                failed(Stage::Soap, &format!("expected a request or an empty answer, got {}", other.name()))
+            }
         }
     }
 
@@ -259,7 +266,9 @@ impl Executing {
                 let writer = ListAnswer::begin(kind, id, count);
                 (Session::Listening(self.after), vec![Action::Answer(Answer { read, writer })])
             }
-            (Executed::Set, Reply::Set(status)) => self.after.respond(set_parameter_values::encode(id, status)),
+            (Executed::Set, Reply::Set(status)) => {
+                self.after.respond(set_parameter_values::encode(id, status))
+            }
             (_, Reply::Fault(f)) => self.after.respond(fault::encode(id, &f)),
             (_, other) => wrong_reply(&other),
         }

@@ -22,9 +22,9 @@ pub fn read(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
     match response.status {
         204 => Ok(Heard::Nothing),
         200 if response.body.iter().all(u8::is_ascii_whitespace) => Ok(Heard::Nothing),
-        200 => soap::read(&response.body).map(Heard::Envelope).map_err(|e| {
-            failure(Stage::Soap, format!("the ACS's message cannot be read: {e}"))
-        }),
+        200 => soap::read(&response.body)
+            .map(Heard::Envelope)
+            .map_err(|e| failure(Stage::Soap, format!("the ACS's message cannot be read: {e}"))),
         500 => fault_of(cx, response),
         301 | 302 | 303 | 307 | 308 => {
             let to = response.location.as_deref().unwrap_or("nowhere");

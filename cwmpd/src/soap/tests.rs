@@ -106,9 +106,17 @@ fn what_is_not_well_formed_is_refused() {
     assert_eq!(xml_error("<a>\u{1}</a>"), XmlError::IllegalCharacter(1));
     assert_eq!(xml_error("<a>&#1;</a>"), XmlError::IllegalCharacter(1));
     assert_eq!(xml_error("<a b='&#xFFFE;'/>"), XmlError::IllegalCharacter(0xfffe));
-    for bad in
-        ["<a></b>", "</a>", "<a b='1' b='2'/>", "<a b=1/>", "<>", "<1/>", "<a>]]></a>", "<a b='<'/>", "<a>&</a>"]
-    {
+    for bad in [
+        "<a></b>",
+        "</a>",
+        "<a b='1' b='2'/>",
+        "<a b=1/>",
+        "<>",
+        "<1/>",
+        "<a>]]></a>",
+        "<a b='<'/>",
+        "<a>&</a>",
+    ] {
         assert!(read(bad.as_bytes()).is_err(), "{bad}");
         assert!(!matches!(read(bad.as_bytes()), Err(SoapError::NotAnEnvelope(_))), "{bad}");
     }

@@ -18,7 +18,7 @@ pub struct Stored {
 }
 
 /// A change that waits for `apply`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Candidate {
     /// What it changes.
     pub row: &'static Row,
@@ -66,9 +66,10 @@ impl Layers {
             _ => match (self.from_dhcp(row), set) {
                 (Some(text), _) => InForce { text, source: Source::Dhcp },
                 (None, Some(stored)) => stored.in_force(),
-                (None, None) => {
-                    InForce { text: self.factory.get(row.name).map_or("", String::as_str), source: Source::Factory }
-                }
+                (None, None) => InForce {
+                    text: self.factory.get(row.name).map_or("", String::as_str),
+                    source: Source::Factory,
+                },
             },
         }
     }

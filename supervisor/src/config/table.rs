@@ -246,10 +246,15 @@ pub static TABLE: &[Row] = &[
         .path("Device.ManagementServer.PeriodicInformEnable")
         .at_once()
         .help("1 informs the ACS at every interval; 0 only when something happens."),
-    Row::new(name::PERIODIC_INFORM_INTERVAL, "Inform Interval", Kind::Unsigned { min: 1, max: u32::MAX }, "86400")
-        .path("Device.ManagementServer.PeriodicInformInterval")
-        .at_once()
-        .help("Seconds between two periodic informs, from 1."),
+    Row::new(
+        name::PERIODIC_INFORM_INTERVAL,
+        "Inform Interval",
+        Kind::Unsigned { min: 1, max: u32::MAX },
+        "86400",
+    )
+    .path("Device.ManagementServer.PeriodicInformInterval")
+    .at_once()
+    .help("Seconds between two periodic informs, from 1."),
     Row::new(name::PERIODIC_INFORM_TIME, "Inform Time", Kind::DateTime, DateTime::UNKNOWN)
         .path("Device.ManagementServer.PeriodicInformTime")
         .at_once()
@@ -319,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_bad_value_says_what_would_be_accepted() {
-        let error = |name, text| row(name).unwrap().parse(text, Author::Person).unwrap_err().to_string();
+        let error = |name: &str, text: &str| row(name).unwrap().parse(text, Author::Person).unwrap_err().to_string();
         let interval = error("cwmp.periodicinforminterval", "0");
         assert_eq!(interval, "cwmp.periodicinforminterval must be a whole number from 1 to 4294967295");
         assert!(error("cwmp.acs_url", "acs.example.org").contains("http://"));

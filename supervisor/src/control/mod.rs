@@ -66,7 +66,8 @@ async fn serve_one(
     hub: &mpsc::Sender<Command>,
     mut progress: watch::Receiver<Progress>,
 ) -> Result<(), ChannelError> {
-    let (mut sender, mut receiver, _) = connection.hello::<Response, Request>(Protocol::Control, limit).await?;
+    let (mut sender, mut receiver, _) =
+        connection.hello::<Response, Request>(Protocol::Control, limit).await?;
     let (role, who) = access::caller(&peer);
     loop {
         let request = receiver.receive().await?;
@@ -94,7 +95,8 @@ async fn follow(wait: Wait, progress: &mut watch::Receiver<Progress>) -> Option<
         Wait::No => None,
         Wait::InUse(revision) => {
             let in_use = timeout(IN_USE_LIMIT, progress.wait_for(|p| p.in_use >= revision)).await;
-            let late = || format!("warning: the worker does not use revision {revision} yet: `cwmp show status`");
+            let late =
+                || format!("warning: the worker does not use revision {revision} yet: `cwmp show status`");
             in_use.is_err().then(late)
         }
         Wait::NewWorker(before) => {

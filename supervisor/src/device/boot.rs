@@ -10,7 +10,8 @@ pub fn boot_id(source: &BootIdSource) -> io::Result<String> {
         BootIdSource::Kernel => "/proc/sys/kernel/random/boot_id".as_ref(),
         BootIdSource::File(path) => path.as_path(),
     };
-    let text = fs::read_to_string(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot read the boot id {}: {error}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot read the boot id {}: {error}", path.display()))
+    })?;
     Ok(text.trim().to_owned())
 }

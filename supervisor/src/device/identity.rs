@@ -60,7 +60,8 @@ pub fn is_usable(id: &DeviceId) -> bool {
 /// digits and `_` percent-encoded (TR-069 3.4.4).
 pub fn device_name(id: &DeviceId) -> String {
     let parts = [&id.oui, &id.product_class, &id.serial_number];
-    let present: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).map(|part| percent(part)).collect();
+    let present: Vec<_> =
+        parts.into_iter().filter(|part| !part.is_empty()).map(|part| percent(part)).collect();
     present.join("-")
 }
 
@@ -116,7 +117,8 @@ mod tests {
 
     #[test]
     fn what_was_frozen_outlives_the_hardware_and_the_settings_outrank_it() {
-        let frozen = BTreeMap::from([(Fact::SerialNumber, "OLD".to_owned()), (Fact::Oui, "0000AA".to_owned())]);
+        let frozen =
+            BTreeMap::from([(Fact::SerialNumber, "OLD".to_owned()), (Fact::Oui, "0000AA".to_owned())]);
         let settings = DeviceSettings { oui: "112233".to_owned(), ..Default::default() };
         let id = identity_at(sys().path(), &settings, &frozen);
         assert_eq!((id.oui.as_str(), id.serial_number.as_str()), ("112233", "OLD"));

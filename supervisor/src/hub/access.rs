@@ -53,7 +53,9 @@ pub fn refusal(role: Role, who: &str, request: &Request) -> Option<String> {
     match role {
         Role::Admin => None,
         Role::Viewer if !request.changes() => None,
-        Role::Viewer => Some(format!("{who} may look but not change: ask root to add {who} to group {ADMIN_GROUP}")),
+        Role::Viewer => {
+            Some(format!("{who} may look but not change: ask root to add {who} to group {ADMIN_GROUP}"))
+        }
         Role::Nobody => Some(format!(
             "{who} may neither look nor change: ask root to add {who} to group {VIEWER_GROUP} or {ADMIN_GROUP}"
         )),

@@ -139,7 +139,8 @@ mod tests {
     fn a_new_boot_is_one_boot_event_and_forgets_what_was_not_saved() {
         let mut state = State::default();
         start(&mut state, &device("1"), "boot-1", 1);
-        let stored = Stored { text: "http://a/".to_owned(), source: Source::Cli, at: UtcTime::from_millis(0) };
+        let stored =
+            Stored { text: "http://a/".to_owned(), source: Source::Cli, at: UtcTime::from_millis(0) };
         let writes = vec![
             Write::Unsaved(name::ACS_URL, Some(stored)),
             Write::Fact(Fact::RetryCount, "3".to_owned()),

@@ -210,7 +210,11 @@ impl Hub {
         let value = match table::row(name) {
             Ok(row) => {
                 let text = self.state.layers.in_force(row).text;
-                if row.secret { Value::String(Secret::new(text).masked().to_owned()) } else { row.value(text) }
+                if row.secret {
+                    Value::String(Secret::new(text).masked().to_owned())
+                } else {
+                    row.value(text)
+                }
             }
             Err(error) => {
                 let path = ParamPath::parse(name).ok();

@@ -45,8 +45,6 @@ use crate::{
 
 /// Jobs of people that wait at the most.
 const MAX_WAITING: usize = 64;
-/// How long a worker that was told to stop may take.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// What the hub is made of.
 pub struct Parts {
@@ -207,7 +205,8 @@ impl Hub {
     fn queue(&mut self, job: Job, now: bool) {
         let Some(client) = job.client() else { return };
         if self.jobs_of_people.len() >= MAX_WAITING {
-            return client.answer(Response::Refused("busy: too many changes wait, try again later".to_owned()));
+            return client
+                .answer(Response::Refused("busy: too many changes wait, try again later".to_owned()));
         }
         if let Some(session) = &self.session {
             if now {
@@ -233,7 +232,7 @@ impl Hub {
         let workers = self.progress.borrow().workers;
         self.asked = true;
         self.push(Push::Stop);
-        self.launcher.restart(self.link.as_ref().map(|link| link.pid), STOP_GRACE);
+        self.launcher.restart(self.link.as_ref().map(|link| link.pid));
         let response = Response::Done(vec![]);
         client.send(Answer { response, wait: Wait::NewWorker(workers) });
     }
@@ -266,7 +265,9 @@ impl Hub {
             ToSupervisor::Query { id, query: Query::Prepare { session, read } } => {
                 let reply = match self.session.as_mut().filter(|open| open.id == session) {
                     // Built from its fields: the session is borrowed beside them.
-                    Some(open) => open.prepare(&self.schema, sources(&self.state, &self.device, &self.settings), &read),
+                    Some(open) => {
+                        open.prepare(&self.schema, sources(&self.state, &self.device, &self.settings), &read)
+                    }
                     None => Reply::NoSession,
                 };
                 self.reply(link, id, reply);
@@ -276,7 +277,9 @@ impl Hub {
                 let reply = open.map_or(Reply::NoSession, |open| open.page(read, page));
                 self.reply(link, id, reply);
             }
-            ToSupervisor::Query { id, query } => self.jobs_of_worker.push_back(Job::Query { link, id, query }),
+            ToSupervisor::Query { id, query } => {
+                self.jobs_of_worker.push_back(Job::Query { link, id, query })
+            }
         }
         if self.jobs_of_worker.len() > MAX_WAITING {
             self.drop_link("it asked too much at once");
@@ -414,7 +417,8 @@ impl Hub {
         }
         let wait = if self.link.is_some() { Wait::InUse(self.revision()) } else { Wait::No };
         if self.link.is_none() {
-            notes.push("warning: the worker is not running; it will use the change when it starts".to_owned());
+            notes
+                .push("warning: the worker is not running; it will use the change when it starts".to_owned());
         }
         client.send(Answer { response: Response::Done(notes), wait });
     }

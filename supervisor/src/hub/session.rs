@@ -4,8 +4,8 @@ use ipc_proto::{
     Fault, FaultCode, ParamPath, UtcTime,
     text::CommandKey,
     worker::{
-        DeviceId, Event, EventCode, EventId, Failure, Outcome, ParameterValue, Read, ReadId, Reply, RetryState,
-        SessionId, SessionOpened, Why,
+        DeviceId, Event, EventCode, EventId, Failure, Outcome, ParameterValue, Read, ReadId, Reply,
+        RetryState, SessionId, SessionOpened, Why,
     },
 };
 

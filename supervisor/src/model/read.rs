@@ -76,7 +76,8 @@ impl Capture {
                     let path = existing(schema, name)?;
                     for (name, node) in schema.below(&path) {
                         if let Node::Parameter(parameter) = node {
-                            values.push(ParameterValue { name: name.clone(), value: sources.value(parameter) });
+                            values
+                                .push(ParameterValue { name: name.clone(), value: sources.value(parameter) });
                         }
                     }
                 }
@@ -131,7 +132,9 @@ fn parameter_names(schema: &Schema, path: &ParamPath, next_level: bool) -> Resul
 
 fn existing(schema: &Schema, name: &str) -> Result<ParamPath, Fault> {
     let path = ParamPath::parse(name).ok().filter(|path| schema.has(path));
-    path.ok_or_else(|| Fault::new(FaultCode::InvalidParameterName, &name.chars().take(200).collect::<String>()))
+    path.ok_or_else(|| {
+        Fault::new(FaultCode::InvalidParameterName, &name.chars().take(200).collect::<String>())
+    })
 }
 
 /// Where pages begin and end, the same however often they are asked for.
@@ -216,7 +219,11 @@ mod tests {
     #[test]
     fn unknown_names_and_wrong_dots_are_9005() {
         for name in ["Device.Nonsense", "Device.DeviceInfo", "Device.DeviceInfo.UpTime.", "x..y", "device."] {
-            assert_eq!(fault(&Read::Values(vec![name.to_owned()])), FaultCode::InvalidParameterName, "{name}");
+            assert_eq!(
+                fault(&Read::Values(vec![name.to_owned()])),
+                FaultCode::InvalidParameterName,
+                "{name}"
+            );
             let read = Read::Names { path: name.to_owned(), next_level: false };
             assert_eq!(fault(&read), FaultCode::InvalidParameterName, "{name}");
         }
@@ -228,7 +235,10 @@ mod tests {
         let children = names("Device.", true);
         let expected = ["Device.DeviceInfo.", "Device.ManagementServer.", "Device.RootDataModelVersion"];
         assert_eq!(children.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected);
-        assert!(names("Device.DeviceInfo.", true).contains(&("Device.DeviceInfo.MemoryStatus.".to_owned(), false)));
+        assert!(
+            names("Device.DeviceInfo.", true)
+                .contains(&("Device.DeviceInfo.MemoryStatus.".to_owned(), false))
+        );
         let read = Read::Names { path: "Device.DeviceInfo.UpTime".to_owned(), next_level: true };
         assert_eq!(fault(&read), FaultCode::InvalidArguments);
     }

@@ -9,9 +9,6 @@ use crate::{
     device::live::Live,
 };
 
-/// The root object.
-pub const ROOT: &str = "Device.";
-
 /// A node of the tree.
 #[derive(Clone, Debug)]
 pub enum Node {
@@ -102,7 +99,8 @@ impl Schema {
     pub fn new() -> Self {
         let rows = TABLE.iter().filter_map(|row| {
             let writable = row.access != Access::Stack;
-            let parameter = Parameter { param_type: row.param_type(), writable, backing: Backing::Config(row) };
+            let parameter =
+                Parameter { param_type: row.param_type(), writable, backing: Backing::Config(row) };
             Some((row.path?, parameter))
         });
         let others = OTHERS

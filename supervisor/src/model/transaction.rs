@@ -57,9 +57,8 @@ fn judge(schema: &Schema, value: &SetValue) -> Result<(&'static str, String), (F
 
 /// ACSs mix up the integer types, and the value's range is checked anyway; any other difference is 9006.
 fn fits(declared: DeclaredType, actual: ParamType) -> bool {
-    let integer = |t| {
-        matches!(t, ParamType::Int | ParamType::UnsignedInt | ParamType::Long | ParamType::UnsignedLong)
-    };
+    let integer =
+        |t| matches!(t, ParamType::Int | ParamType::UnsignedInt | ParamType::Long | ParamType::UnsignedLong);
     match declared {
         DeclaredType::Absent => true,
         DeclaredType::Known(declared) => declared == actual || integer(declared) && integer(actual),
@@ -114,7 +113,9 @@ mod tests {
 
     #[test]
     fn ranges_are_the_tables() {
-        for (text, ok) in [("0", false), ("1", true), ("4294967295", true), ("4294967296", false), ("x", false)] {
+        for (text, ok) in
+            [("0", false), ("1", true), ("4294967295", true), ("4294967296", false), ("x", false)]
+        {
             assert_eq!(set(&[known(INTERVAL, ParamType::Int, text)]).is_ok(), ok, "{text}");
         }
     }

@@ -30,7 +30,9 @@ pub enum OpenError {
     #[error("{0} is in use by another cwmp-supervisor: stop that one first")]
     InUse(PathBuf),
     /// Written by a later version.
-    #[error("{path} has schema version {found}, this program knows up to {known}: install the newer version again")]
+    #[error(
+        "{path} has schema version {found}, this program knows up to {known}: install the newer version again"
+    )]
     Newer {
         /// The file.
         path: PathBuf,

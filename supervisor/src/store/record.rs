@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ipc_proto::{UtcTime, text::CommandKey, worker::{EventCode, EventId}};
+use ipc_proto::{
+    UtcTime,
+    text::CommandKey,
+    worker::{EventCode, EventId},
+};
 
 use crate::config::layers::Stored;
 

@@ -9,15 +9,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ipc_proto::{UtcTime, control::Source, text::CommandKey, worker::{EventCode, EventId}};
+use ipc_proto::{
+    UtcTime,
+    control::Source,
+    text::CommandKey,
+    worker::{EventCode, EventId},
+};
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
-    CommitError, OpenError,
-    migrate,
+    CommitError, OpenError, migrate,
     record::{Contents, Fact, StoredEvent, Write},
 };
-use crate::{config::{layers::Stored, table}, test_points};
+use crate::{
+    config::{layers::Stored, table},
+    test_points,
+};
 
 const FILE: &str = "state.db";
 
@@ -71,7 +78,9 @@ impl StateDb {
                 Write::Startup(name, value) => put(&transaction, "startup", name, value.as_ref())?,
                 Write::Unsaved(name, value) => put(&transaction, "unsaved", name, value.as_ref())?,
                 Write::AddEvent(event) => transaction
-                    .prepare_cached("INSERT OR REPLACE INTO event (id, code, command_key) VALUES (?1, ?2, ?3)")?
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO event (id, code, command_key) VALUES (?1, ?2, ?3)",
+                    )?
                     .execute(params![sql_id(event.id), event.code.text(), event.command_key.as_str()])
                     .map(drop)?,
                 Write::RemoveEvent(id) => transaction
@@ -99,7 +108,8 @@ impl StateDb {
         }
         // SQLite fills an existing empty file, so that no other mode than 0600 is ever seen.
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        let name = fresh.to_str().ok_or_else(|| io::Error::other("the state directory's name is not UTF-8"))?;
+        let name =
+            fresh.to_str().ok_or_else(|| io::Error::other("the state directory's name is not UTF-8"))?;
         self.db.execute("VACUUM INTO ?1", [name]).map_err(io::Error::other)?;
         file.sync_all()?;
         fs::rename(&fresh, self.dir.join("state.db.backup"))?;
@@ -242,7 +252,9 @@ fn facts(db: &Connection) -> rusqlite::Result<std::collections::BTreeMap<Fact, S
 fn put(db: &Connection, layer: &str, name: &str, value: Option<&Stored>) -> rusqlite::Result<()> {
     match value {
         Some(stored) => db
-            .prepare_cached(&format!("INSERT OR REPLACE INTO {layer} (name, value, source, at) VALUES (?1, ?2, ?3, ?4)"))?
+            .prepare_cached(&format!(
+                "INSERT OR REPLACE INTO {layer} (name, value, source, at) VALUES (?1, ?2, ?3, ?4)"
+            ))?
             .execute(params![name, stored.text, stored.source.to_string(), stored.at.millis()]),
         None => db.prepare_cached(&format!("DELETE FROM {layer} WHERE name = ?1"))?.execute(params![name]),
     }

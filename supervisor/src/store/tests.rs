@@ -1,8 +1,16 @@
 //! The store against real files: what is committed is found again, and damage loses as little as it can.
 
-use std::{fs, io::{Seek, SeekFrom, Write as _}};
+use std::{
+    fs,
+    io::{Seek, SeekFrom, Write as _},
+};
 
-use ipc_proto::{UtcTime, control::Source, text::CommandKey, worker::{EventCode, EventId, Failure, Stage}};
+use ipc_proto::{
+    UtcTime,
+    control::Source,
+    text::CommandKey,
+    worker::{EventCode, EventId, Failure, Stage},
+};
 
 use super::*;
 use crate::config::layers::Stored;

@@ -25,6 +25,8 @@ use crate::{
 
 /// Waits before the worker is started again, in the ranges of the CWMP retry table; never gives up.
 const BACK_OFF: RetryPolicy = RetryPolicy { min_wait: 1, multiplier: 2000 };
+/// How long a worker that was told to stop may take before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 /// A worker that ran so long starts the table anew.
 const CALM: Duration = Duration::from_secs(60);
 /// How long the worker may take to end at shutdown.
@@ -37,7 +39,9 @@ pub enum LaunchError {
     #[error("[worker] user: there is no user {0} on this system")]
     NoUser(String),
     /// Another user needs root.
-    #[error("[worker] user: only root can start the worker as {0}; start the supervisor as root or leave it empty")]
+    #[error(
+        "[worker] user: only root can start the worker as {0}; start the supervisor as root or leave it empty"
+    )]
     NotRoot(String),
 }
 
@@ -99,9 +103,9 @@ impl Launcher {
         Self { child: Some((orders, tokio::spawn(child.keep_running()))) }
     }
 
-    /// The one way to restart: the worker was asked to stop; after `grace` it is killed. A child is started
+    /// The one way to restart: the worker was asked to stop; after a second it is killed. A child is started
     /// again at once, any other by whoever started it.
-    pub fn restart(&self, connected: Option<i32>, grace: Duration) {
+    pub fn restart(&self, connected: Option<i32>) {
         match (&self.child, connected) {
             (Some((orders, _)), _) => {
                 // The keeper ends only with us.
@@ -109,7 +113,7 @@ impl Launcher {
             }
             (None, Some(pid)) => {
                 tokio::spawn(async move {
-                    sleep(grace).await;
+                    sleep(STOP_GRACE).await;
                     kill(pid);
                 });
             }
@@ -155,7 +159,7 @@ impl Keeper {
                         status = child.wait() => status.map_or_else(|e| e.to_string(), |status| status.to_string()),
                         order = self.orders.recv() => match order {
                             Some(Order::Restart) => {
-                                end(&mut child, crate::hub::STOP_GRACE).await;
+                                end(&mut child, STOP_GRACE).await;
                                 failures = 0;
                                 continue;
                             }

@@ -44,7 +44,13 @@ pub async fn serve(listener: Listener, uid: u32, timing: TimingSettings, hub: mp
     }
 }
 
-async fn serve_one(id: LinkId, connection: Connection, peer: Peer, timing: TimingSettings, hub: mpsc::Sender<Command>) {
+async fn serve_one(
+    id: LinkId,
+    connection: Connection,
+    peer: Peer,
+    timing: TimingSettings,
+    hub: mpsc::Sender<Command>,
+) {
     let limit = Duration::from_millis(timing.send_ms.into());
     let (sender, receiver) = match connection.hello(Protocol::Worker, limit).await {
         Ok((sender, receiver, _)) => (sender, receiver),

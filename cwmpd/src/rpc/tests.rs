@@ -1,0 +1,259 @@
+//! Each message that we send against its golden file, and requests as ACSs write them.
+
+use ipc_proto::{
+    ParamPath, ParamType, ParameterFault, Value,
+    text::{CommandKey, ParameterKey},
+    value::DateTime,
+    worker::{
+        DeclaredType, DeviceId, Event, EventCode, EventId, Page, ParameterInfo, ParameterValue, SessionOpened,
+        SetStatus, SetValue,
+    },
+};
+
+use super::{
+    list_answer::{ListAnswer, ListKind, PageError},
+    *,
+};
+use crate::soap;
+
+fn value(name: &str, value: Value) -> ParameterValue {
+    ParameterValue { name: ParamPath::parse(name).unwrap(), value }
+}
+
+fn info(name: &str, writable: bool) -> ParameterInfo {
+    ParameterInfo { name: ParamPath::parse(name).unwrap(), writable }
+}
+
+fn opened(events: &[EventCode]) -> SessionOpened {
+    let event = |(n, code): (usize, &EventCode)| Event {
+        id: EventId(n as u64),
+        code: *code,
+        command_key: CommandKey::default(),
+    };
+    SessionOpened {
+        session: SessionId(1),
+        retry_count: 3,
+        device: DeviceId {
+            manufacturer: "Example & Söhne".to_owned(),
+            oui: "00AABB".to_owned(),
+            product_class: String::new(),
+            serial_number: "SN<1>".to_owned(),
+        },
+        events: events.iter().enumerate().map(event).collect(),
+        parameters: vec![
+            value("Device.RootDataModelVersion", Value::String("2.17".to_owned())),
+            value("Device.ManagementServer.ConnectionRequestURL", Value::String(String::new())),
+        ],
+    }
+}
+
+fn values() -> Vec<ParameterValue> {
+    vec![
+        value("Device.A.String", Value::String("<&> \"'\r\n\t\u{20ac}\u{1F600}".to_owned())),
+        value("Device.A.Int", Value::Int(-1)),
+        value("Device.A.UnsignedInt", Value::UnsignedInt(u32::MAX)),
+        value("Device.A.Long", Value::Long(i64::MIN)),
+        value("Device.A.UnsignedLong", Value::UnsignedLong(u64::MAX)),
+        value("Device.A.Boolean", Value::Boolean(true)),
+        value("Device.A.DateTime", Value::DateTime(DateTime::parse(DateTime::UNKNOWN).unwrap())),
+        value("Device.A.Base64", Value::Base64(vec![1, 2, 3])),
+        value("Device.A.HexBinary", Value::HexBinary(vec![0xab, 0xcd])),
+    ]
+}
+
+fn answer(kind: ListKind, count: u32, pages: &[Page]) -> Vec<u8> {
+    let mut answer = ListAnswer::begin(kind, Some("id-1"), count);
+    let mut bytes = answer.take();
+    for page in pages {
+        answer.page(page).unwrap();
+        bytes.extend(answer.take());
+    }
+    assert!(answer.is_complete());
+    bytes
+}
+
+/// Every message that we send, by the name of its golden file.
+fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    macro_rules! golden {
+        ($name:literal, $bytes:expr) => {
+            ($name, $bytes, include_str!(concat!("golden/", $name, ".xml")))
+        };
+    }
+    let time = "2026-03-04T05:06:07+01:00";
+    let id = Some("a&b");
+    let mut pages = values();
+    let second = pages.split_off(4);
+    let bad = Fault::bad_parameters(vec![
+        ParameterFault::new("Device.<x>", FaultCode::InvalidParameterName, ""),
+        ParameterFault::new("Device.A.Int", FaultCode::InvalidParameterValue, "at most 7"),
+    ]);
+    vec![
+        golden!("inform", inform::encode("1", &opened(&EventCode::ALL), time)),
+        golden!("inform_without_events", inform::encode("1", &opened(&[]), time)),
+        golden!("get_rpc_methods_response", get_rpc_methods::encode(id)),
+        golden!(
+            "get_parameter_names_response",
+            answer(
+                ListKind::Names,
+                2,
+                &[Page::Names(vec![info("Device.A.", false), info("Device.A.Int", true)])]
+            )
+        ),
+        golden!(
+            "get_parameter_values_response",
+            answer(ListKind::Values, 9, &[Page::Values(pages), Page::Values(second)])
+        ),
+        golden!("get_parameter_values_response_empty", answer(ListKind::Values, 0, &[])),
+        golden!("set_parameter_values_response", set_parameter_values::encode(id, SetStatus::Later)),
+        golden!("fault", fault::encode(None, &Fault::new(FaultCode::MethodNotSupported, "X_Fly"))),
+        golden!("fault_set_parameter_values", fault::encode(id, &bad)),
+        golden!("fault_must_understand", fault::encode_must_understand(id, "Foo")),
+    ]
+}
+
+#[test]
+fn every_message_is_its_golden_file() {
+    for (name, bytes, golden) in messages() {
+        assert_eq!(String::from_utf8(bytes).unwrap(), golden, "{name}");
+    }
+}
+
+#[test]
+fn another_parser_reads_back_what_was_meant() {
+    for (name, bytes, _) in messages() {
+        let text = String::from_utf8(bytes).unwrap();
+        let document = roxmltree::Document::parse(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for array in document.descendants() {
+            let Some(kind) = array.attributes().find(|a| a.name() == "arrayType") else { continue };
+            let count = array.children().filter(roxmltree::Node::is_element).count();
+            assert!(kind.value().ends_with(&format!("[{count}]")), "{name}: {}", kind.value());
+        }
+        if name == "get_parameter_values_response" {
+            let read: Vec<_> = document
+                .descendants()
+                .filter(|n| n.has_tag_name("Value"))
+                .map(|n| n.text().unwrap().to_owned())
+                .collect();
+            assert_eq!(read, values().iter().map(|v| v.value.to_string()).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn pages_that_do_not_add_up_are_refused() {
+    let one = Page::Values(values().split_off(8));
+    let begin = |count| ListAnswer::begin(ListKind::Values, None, count);
+    assert_eq!(begin(0).page(&one), Err(PageError::Count));
+    assert_eq!(begin(2).page(&Page::Values(Vec::new())), Err(PageError::Count), "would never end");
+    assert_eq!(begin(1).page(&Page::Names(vec![info("Device.", false)])), Err(PageError::Kind));
+    let mut answer = begin(2);
+    answer.page(&one).unwrap();
+    assert!(!answer.is_complete());
+}
+
+fn decode(rpc: &str) -> Message {
+    let text = format!(
+        "<e:Envelope xmlns:e='http://schemas.xmlsoap.org/soap/envelope/' xmlns:w='urn:dslforum-org:cwmp-1-0' \
+         xmlns:xsd='http://www.w3.org/2001/XMLSchema' xmlns:i='http://www.w3.org/2001/XMLSchema-instance'>\
+         <e:Body>{rpc}</e:Body></e:Envelope>"
+    );
+    Message::decode(&soap::read(text.as_bytes()).unwrap().body)
+}
+
+fn refusal(rpc: &str) -> FaultCode {
+    match decode(rpc) {
+        Message::Refused(fault) => fault.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn get_parameter_names_is_read() {
+    let rpc = "<w:GetParameterNames><ParameterPath>Device.</ParameterPath><NextLevel>true</NextLevel></w:GetParameterNames>";
+    let names = Read::Names { path: "Device.".to_owned(), next_level: true };
+    assert_eq!(decode(rpc), Message::Request(Request::Read(names)));
+    assert_eq!(refusal("<w:GetParameterNames/>"), FaultCode::InvalidArguments);
+    assert_eq!(
+        refusal(
+            "<w:GetParameterNames><ParameterPath/><NextLevel>perhaps</NextLevel></w:GetParameterNames>"
+        ),
+        FaultCode::InvalidArguments
+    );
+}
+
+#[test]
+fn get_parameter_values_is_read() {
+    let rpc = "<w:GetParameterValues><ParameterNames><string>Device.A</string><item> b</item></ParameterNames></w:GetParameterValues>";
+    let names = Read::Values(vec!["Device.A".to_owned(), " b".to_owned()]);
+    assert_eq!(decode(rpc), Message::Request(Request::Read(names)));
+    assert_eq!(
+        refusal("<w:GetParameterValues><ParameterNames/></w:GetParameterValues>"),
+        FaultCode::InvalidArguments
+    );
+    let long = "\u{e9}".repeat(257);
+    assert_eq!(
+        refusal(&format!(
+            "<w:GetParameterValues><ParameterNames><string>{long}</string></ParameterNames></w:GetParameterValues>"
+        )),
+        FaultCode::InvalidParameterName
+    );
+}
+
+#[test]
+fn set_parameter_values_is_read_with_its_types() {
+    let value = |declared: &str| {
+        format!("<ParameterValueStruct><Name>n</Name><Value {declared}>v</Value></ParameterValueStruct>")
+    };
+    let list: String =
+        ["", "i:type='xsd:unsignedInt'", "i:type='base64Binary'", "i:type='xsd:anyURI'"].map(value).concat();
+    let rpc = format!(
+        "<w:SetParameterValues><ParameterList>{list}</ParameterList><ParameterKey>{}</ParameterKey></w:SetParameterValues>",
+        "\u{20ac}".repeat(32)
+    );
+    let Message::Request(Request::SetParameterValues(set)) = decode(&rpc) else { panic!() };
+    let set_value =
+        |declared| SetValue { name: "n".to_owned(), declared, text: "v".to_owned() };
+    let declared = [
+        DeclaredType::Absent,
+        DeclaredType::Known(ParamType::UnsignedInt),
+        DeclaredType::Known(ParamType::Base64),
+        DeclaredType::Unknown,
+    ];
+    assert_eq!(set.values, declared.map(set_value));
+    assert_eq!(set.parameter_key, ParameterKey::new("\u{20ac}".repeat(32)).unwrap());
+}
+
+#[test]
+fn set_parameter_values_without_its_parts() {
+    let set = |inside: &str| format!("<w:SetParameterValues>{inside}</w:SetParameterValues>");
+    let Message::Request(Request::SetParameterValues(empty)) = decode(&set("<ParameterList/>")) else { panic!() };
+    assert_eq!((empty.values.len(), empty.parameter_key.as_str()), (0, ""));
+    for bad in [
+        String::new(),
+        format!("<ParameterList/><ParameterKey>{}</ParameterKey>", "x".repeat(33)),
+        "<ParameterList><a><Name>n</Name></a></ParameterList>".to_owned(),
+        "<ParameterList><a><Value>n</Value></a></ParameterList>".to_owned(),
+        "<ParameterList><a><Name>n</Name><Value><b/></Value></a></ParameterList>".to_owned(),
+    ] {
+        assert_eq!(refusal(&set(&bad)), FaultCode::InvalidArguments, "{bad}");
+    }
+}
+
+#[test]
+fn what_we_do_not_have_is_9000_and_responses_are_never_refused() {
+    assert_eq!(refusal("<w:Reboot><CommandKey/></w:Reboot>"), FaultCode::MethodNotSupported);
+    assert_eq!(refusal("<GetRPCMethods/>"), FaultCode::MethodNotSupported);
+    assert_eq!(decode("<w:GetRPCMethods/>"), Message::Request(Request::GetRpcMethods));
+    assert_eq!(decode("<w:InformResponse/>"), Message::InformResponse);
+    assert_eq!(decode("<w:RebootResponse/>"), Message::Response("RebootResponse".to_owned()));
+}
+
+#[test]
+fn faults_of_the_acs_are_read_with_or_without_detail() {
+    let full = "<e:Fault><faultcode>Server</faultcode><faultstring>CWMP fault</faultstring><detail><w:Fault>\
+        <FaultCode>8001</FaultCode><FaultString>no</FaultString></w:Fault></detail></e:Fault>";
+    let Message::Fault(fault) = decode(full) else { panic!() };
+    assert_eq!(fault.to_string(), "fault 8001 (no)");
+    let Message::Fault(fault) = decode("<e:Fault><faultstring>boom</faultstring></e:Fault>") else { panic!() };
+    assert_eq!(fault.to_string(), "a SOAP fault (boom)");
+}

@@ -1,0 +1,185 @@
+//! The words of cwmpctl.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ipc_proto::{Secret, control::Request};
+
+use crate::config::table;
+
+/// Shows and sets the device's CWMP (TR-069) configuration.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cwmpctl",
+    version,
+    after_help = "Exit status: 0 done, 1 refused, 2 wrong words, 3 the supervisor cannot be reached."
+)]
+pub struct Arguments {
+    /// The supervisor's socket.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "CWMP_SOCKET",
+        default_value = "/run/cwmp/supervisor.sock"
+    )]
+    pub socket: PathBuf,
+    /// Print JSON for scripts.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub words: Words,
+}
+
+/// The first word.
+#[derive(Debug, Subcommand)]
+pub enum Words {
+    /// Put a change into the candidate: NAME=VALUE. A secret without `=` is asked for and not shown.
+    Set {
+        /// Such as cwmp.acs_url=http://acs.example.org/cwmp
+        #[arg(value_name = "NAME=VALUE")]
+        assignment: String,
+    },
+    /// Print one value, by its name or by its path in the data model.
+    Get {
+        /// Such as cwmp.acs_url or Device.DeviceInfo.UpTime
+        name: String,
+    },
+    /// Show the parameters or the changes.
+    Show {
+        /// What to show.
+        #[command(subcommand)]
+        what: Show,
+    },
+    /// Make the candidate the running configuration, all of it or nothing.
+    Apply(Apply),
+    /// Make the running configuration the startup one, which survives a reboot.
+    Save,
+    /// Drop the candidate.
+    Revert,
+    /// The CWMP daemon: status, inform, restart.
+    Cwmp {
+        /// What to do.
+        #[command(subcommand)]
+        what: Cwmp,
+    },
+}
+
+/// After `show`.
+#[derive(Debug, Subcommand)]
+pub enum Show {
+    /// Every parameter with its value in force, its source and the change that waits.
+    Cwmp,
+    /// The changes that wait for `apply`.
+    Changes,
+}
+
+/// After `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// `force`: even where the running value has changed since it was set.
+    #[arg(value_name = "force", value_parser = ["force"])]
+    pub force: Option<String>,
+    /// End an open session with the ACS instead of waiting for it.
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// After `cwmp`.
+#[derive(Debug, Subcommand)]
+pub enum Cwmp {
+    /// Show the state of the daemon.
+    Show {
+        /// What to show.
+        #[command(subcommand)]
+        what: CwmpShow,
+    },
+    /// Open a session with the ACS now.
+    Inform,
+    /// Restart the daemon, by force if it hangs, and open a session.
+    Restart,
+}
+
+/// After `cwmp show`.
+#[derive(Debug, Subcommand)]
+pub enum CwmpShow {
+    /// Connected or not, and if not, why.
+    Status,
+}
+
+/// Words that clap took and that still are wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum WordsError {
+    /// `set` without a value.
+    #[error("set wants NAME=VALUE, such as: set {0}=VALUE")]
+    NoValue(String),
+    /// The terminal did not give the secret.
+    #[error("no value was read: {0}")]
+    Ask(std::io::Error),
+}
+
+impl Words {
+    /// The request that the words are. `ask` reads a secret that is not shown.
+    pub fn request(self, ask: impl FnOnce(&str) -> std::io::Result<String>) -> Result<Request, WordsError> {
+        Ok(match self {
+            Self::Set { assignment } => match assignment.split_once('=') {
+                Some((name, value)) => {
+                    Request::Set { name: name.trim().to_owned(), value: Secret::new(value) }
+                }
+                None if table::row(&assignment).is_ok_and(|row| row.secret) => {
+                    let value = ask(&assignment).map_err(WordsError::Ask)?;
+                    Request::Set { name: assignment, value: Secret::new(value) }
+                }
+                None => return Err(WordsError::NoValue(assignment)),
+            },
+            Self::Get { name } => Request::Get { name },
+            Self::Show { what: Show::Cwmp } => Request::ShowParameters,
+            Self::Show { what: Show::Changes } => Request::ShowChanges,
+            Self::Apply(Apply { force, now }) => Request::Apply { force: force.is_some(), now },
+            Self::Save => Request::Save,
+            Self::Revert => Request::Revert,
+            Self::Cwmp { what: Cwmp::Show { what: CwmpShow::Status } } => Request::Status,
+            Self::Cwmp { what: Cwmp::Inform } => Request::Inform,
+            Self::Cwmp { what: Cwmp::Restart } => Request::Restart,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn request(words: &[&str]) -> Result<Request, WordsError> {
+        let arguments = Arguments::try_parse_from([&["cwmpctl"], words].concat()).unwrap();
+        arguments.words.request(|_| Ok("asked".to_owned()))
+    }
+
+    #[test]
+    fn the_words_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_may_hold_anything_but_the_first_equals_sign() {
+        let Ok(Request::Set { name, value }) = request(&["set", "cwmp.acs_url=http://a/?x=1"]) else {
+            panic!()
+        };
+        assert_eq!((name.as_str(), value.expose()), ("cwmp.acs_url", "http://a/?x=1"));
+    }
+
+    #[test]
+    fn a_secret_without_a_value_is_asked_for() {
+        let Ok(Request::Set { value, .. }) = request(&["set", "cwmp.acs_password"]) else { panic!() };
+        assert_eq!(value.expose(), "asked");
+        assert!(matches!(request(&["set", "cwmp.acs_url"]), Err(WordsError::NoValue(_))));
+    }
+
+    #[test]
+    fn apply_takes_force_and_now() {
+        let forced = Request::Apply { force: true, now: true };
+        assert_eq!(request(&["apply", "force", "--now"]).unwrap(), forced);
+        assert!(Arguments::try_parse_from(["cwmpctl", "apply", "farce"]).is_err());
+    }
+}
