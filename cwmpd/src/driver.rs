@@ -1,5 +1,8 @@
 //! The only loop: drives agenda and session with the link, the clock and the ACS.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use ipc_proto::{
@@ -334,6 +337,7 @@ async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) ->
         pages += 1;
         let page: Page = match link.query(query).await? {
             Reply::Page(page) => page,
+            Reply::NoSession => return Err(PageError::Gone.into()),
             _ => return Err(PageError::Kind.into()),
         };
         Ok(writer.page(&page)?)

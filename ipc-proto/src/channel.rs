@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use interprocess::local_socket::{
     GenericFilePath, ListenerOptions, ToFsName,
@@ -17,7 +17,7 @@ use interprocess::local_socket::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio_util::codec::{Framed, FramedRead, FramedWrite, LengthDelimitedCodec};
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec, length_delimited};
 
 use crate::{
     codec::{self, CodecError, MAX_FRAME},
@@ -26,6 +26,9 @@ use crate::{
 
 /// The longest path that a Unix socket may have, in bytes (sun_path less its NUL).
 const MAX_SOCKET_PATH: usize = 107;
+
+/// The bytes of the length before each frame.
+const LENGTH: usize = 4;
 
 /// Why a socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -148,20 +151,22 @@ impl Connection {
         protocol: Protocol,
         limit: Duration,
     ) -> Result<(Sender<Out>, Receiver<In>, Hello), ChannelError> {
-        let mut framed = Framed::new(self.0, frames(MAX_HELLO));
+        let (read, write) = tokio::io::split(self.0);
+        let mut reader = FramedRead::new(read, incoming(MAX_HELLO));
+        let mut writer = FramedWrite::new(write, frames(MAX_FRAME).new_codec());
         let exchange = async {
-            framed.send(Bytes::from(Hello::ours(protocol).to_bytes())).await?;
-            let frame = framed.next().await.ok_or(ChannelError::Closed)??;
+            writer.send(Bytes::from(Hello::ours(protocol).to_bytes())).await?;
+            let frame = next_frame(&mut reader).await.map_err(|e| match e {
+                // What a stranger sends has no length of ours.
+                ChannelError::Io(e) if e.kind() == io::ErrorKind::InvalidData => HelloError::NotHello.into(),
+                e => e,
+            })?;
             Ok::<_, ChannelError>(Hello::from_bytes(&frame)?.accept(protocol)?)
         };
         let hello =
             tokio::time::timeout(limit, exchange).await.map_err(|_| ChannelError::Stalled(limit))??;
-        let parts = framed.into_parts();
-        let (read, write) = tokio::io::split(parts.io);
-        let mut reader = FramedRead::new(read, frames(MAX_FRAME));
-        // Frames that came right behind the Hello.
-        reader.read_buffer_mut().extend_from_slice(&parts.read_buf);
-        let writer = FramedWrite::new(write, frames(MAX_FRAME));
+        // The same reader goes on: frames that came right behind the Hello are in it.
+        reader.decoder_mut().set_max_frame_length(MAX_FRAME);
         Ok((Sender { writer, message: PhantomData }, Receiver { reader, message: PhantomData }, hello))
     }
 }
@@ -184,20 +189,35 @@ impl<M: Serialize> Sender<M> {
 
 /// Receives messages of one type.
 pub struct Receiver<M> {
-    reader: FramedRead<ReadHalf<Stream>, LengthDelimitedCodec>,
+    reader: Reader,
     message: PhantomData<fn() -> M>,
 }
 
 impl<M: DeserializeOwned> Receiver<M> {
     /// The next message; [`ChannelError::Closed`] at the end. May be cancelled without loss.
     pub async fn receive(&mut self) -> Result<M, ChannelError> {
-        let frame = self.reader.next().await.ok_or(ChannelError::Closed)??;
-        Ok(codec::decode(&frame)?)
+        Ok(codec::decode(&next_frame(&mut self.reader).await?)?)
     }
 }
 
-fn frames(max: usize) -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder().little_endian().length_field_length(4).max_frame_length(max).new_codec()
+type Reader = FramedRead<ReadHalf<Stream>, LengthDelimitedCodec>;
+
+/// The next frame without its length.
+async fn next_frame(reader: &mut Reader) -> Result<BytesMut, ChannelError> {
+    let mut frame = reader.next().await.ok_or(ChannelError::Closed)??;
+    frame.advance(LENGTH);
+    Ok(frame)
+}
+
+fn frames(max: usize) -> length_delimited::Builder {
+    let mut builder = LengthDelimitedCodec::builder();
+    builder.little_endian().length_field_length(LENGTH).max_frame_length(max);
+    builder
+}
+
+/// Leaves the length before the frame: taken off ahead of it, an end right behind it would look like a clean one.
+fn incoming(max: usize) -> LengthDelimitedCodec {
+    frames(max).num_skip(0).length_adjustment(LENGTH as isize).new_codec()
 }
 
 async fn stream(path: &Path) -> io::Result<Stream> {

@@ -25,8 +25,11 @@ pub enum CodecError {
     },
 }
 
-fn configuration() -> Configuration<LittleEndian, Varint, Limit<MAX_FRAME>> {
-    bincode::config::standard().with_limit::<MAX_FRAME>()
+/// bincode counts what it reads by the width in memory: 8 bytes for a length that has 1 on the wire.
+const MAX_COUNTED: usize = 8 * MAX_FRAME;
+
+fn configuration() -> Configuration<LittleEndian, Varint, Limit<MAX_COUNTED>> {
+    bincode::config::standard().with_limit::<MAX_COUNTED>()
 }
 
 /// The bytes of a message, at most `max`.

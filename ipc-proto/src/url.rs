@@ -1,6 +1,6 @@
 //! The URL of an ACS: http or https, with a host, at most 256 characters (TR-181 ManagementServer.URL).
 
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,6 +14,7 @@ pub const MAX_URL: usize = 256;
 pub struct HttpUrl {
     text: String,
     uri: http::Uri,
+    target: String,
 }
 
 /// Why a text is not the URL of an ACS.
@@ -54,10 +55,16 @@ impl HttpUrl {
         }
         let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
         let port_fits = after_host.is_empty() || authority.port_u16().is_some_and(|p| p > 0);
-        if authority.host().is_empty() || !port_fits {
+        let host_fits = match authority.host().strip_prefix('[') {
+            Some(literal) => literal.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+            None => !authority.host().is_empty(),
+        };
+        if !host_fits || !port_fits {
             return Err(UrlError::Host);
         }
-        Ok(Self { text: text.to_owned(), uri })
+        // Display puts the `/` before a query that follows the host: `http://acs?x`.
+        let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        Ok(Self { text: text.to_owned(), uri, target })
     }
 
     /// The URL as it was given.
@@ -88,7 +95,7 @@ impl HttpUrl {
 
     /// What the request line wants; `/` when there is no path.
     pub fn path_and_query(&self) -> &str {
-        self.uri.path_and_query().map_or("/", |p| p.as_str())
+        &self.target
     }
 }
 
@@ -121,6 +128,8 @@ mod tests {
         let url = HttpUrl::parse("http://[2001:db8::1]:7547").unwrap();
         assert_eq!((url.host(), url.port(), url.path_and_query()), ("2001:db8::1", 7547, "/"));
         assert_eq!(url.authority(), "[2001:db8::1]:7547");
+        let url = HttpUrl::parse("http://acs?x=1").unwrap();
+        assert_eq!((url.authority(), url.path_and_query()), ("acs", "/?x=1"));
     }
 
     #[test]
@@ -132,6 +141,8 @@ mod tests {
         assert_eq!(error("http:///cwmp"), UrlError::Host);
         assert_eq!(error("http://acs:70000/"), UrlError::Host);
         assert_eq!(error("http://acs:0/"), UrlError::Host);
+        assert_eq!(error("http://[]/"), UrlError::Host);
+        assert_eq!(error("http://[acs]/"), UrlError::Host);
         assert_eq!(error("http://u:p@acs/"), UrlError::UserInfo);
         assert_eq!(error("http://acs/a b"), UrlError::Character);
         assert_eq!(error("http://acs/\r\nX: y"), UrlError::Character);

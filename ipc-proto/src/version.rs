@@ -98,7 +98,8 @@ impl Hello {
 
     /// The bytes on the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let build = self.build.get(..255).unwrap_or(&self.build).as_bytes();
+        let build = self.build.as_bytes();
+        let build = build.get(..255).unwrap_or(build);
         let mut bytes = Vec::with_capacity(8 + build.len());
         bytes.extend_from_slice(MAGIC);
         bytes.push(self.protocol.tag());

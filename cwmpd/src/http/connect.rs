@@ -75,6 +75,7 @@ async fn connect(address: SocketAddr, patience: Patience) -> Result<TcpStream, H
 async fn shake_hands(stream: TcpStream, address: SocketAddr) -> Result<Open, HttpError> {
     let (sender, connection) = Builder::new()
         .max_buf_size(MAX_HEAD)
+        .max_header_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|e| HttpError::exchange(address, &e))?;

@@ -120,14 +120,15 @@ impl HttpError {
             };
         }
         let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-        Self::Broken(
-            address,
-            match io.map(io::Error::kind) {
-                Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "reset".to_owned(),
-                Some(_) => io.map(ToString::to_string).unwrap_or_default(),
-                None => "closed".to_owned(),
+        let how = match io {
+            None => "closed".to_owned(),
+            Some(error) => match error.kind() {
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset".to_owned(),
+                io::ErrorKind::UnexpectedEof => "closed".to_owned(),
+                _ => error.to_string(),
             },
-        )
+        };
+        Self::Broken(address, how)
     }
 }
 

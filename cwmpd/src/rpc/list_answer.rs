@@ -28,6 +28,9 @@ pub enum PageError {
     /// Names for values, or values for names.
     #[error("the supervisor sent a page of the wrong kind")]
     Kind,
+    /// The session, and its reads with it.
+    #[error("the supervisor has ended this session")]
+    Gone,
     /// More or fewer entries than the announced count.
     #[error("the supervisor's pages do not add up to the count that it prepared")]
     Count,

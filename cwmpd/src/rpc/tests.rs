@@ -5,8 +5,8 @@ use ipc_proto::{
     text::{CommandKey, ParameterKey},
     value::DateTime,
     worker::{
-        DeclaredType, DeviceId, Event, EventCode, EventId, Page, ParameterInfo, ParameterValue, SessionOpened,
-        SetStatus, SetValue,
+        DeclaredType, DeviceId, Event, EventCode, EventId, Page, ParameterInfo, ParameterValue,
+        SessionOpened, SetStatus, SetValue,
     },
 };
 
@@ -174,9 +174,7 @@ fn get_parameter_names_is_read() {
     assert_eq!(decode(rpc), Message::Request(Request::Read(names)));
     assert_eq!(refusal("<w:GetParameterNames/>"), FaultCode::InvalidArguments);
     assert_eq!(
-        refusal(
-            "<w:GetParameterNames><ParameterPath/><NextLevel>perhaps</NextLevel></w:GetParameterNames>"
-        ),
+        refusal("<w:GetParameterNames><ParameterPath/><NextLevel>perhaps</NextLevel></w:GetParameterNames>"),
         FaultCode::InvalidArguments
     );
 }
@@ -211,8 +209,7 @@ fn set_parameter_values_is_read_with_its_types() {
         "\u{20ac}".repeat(32)
     );
     let Message::Request(Request::SetParameterValues(set)) = decode(&rpc) else { panic!() };
-    let set_value =
-        |declared| SetValue { name: "n".to_owned(), declared, text: "v".to_owned() };
+    let set_value = |declared| SetValue { name: "n".to_owned(), declared, text: "v".to_owned() };
     let declared = [
         DeclaredType::Absent,
         DeclaredType::Known(ParamType::UnsignedInt),
@@ -226,7 +223,9 @@ fn set_parameter_values_is_read_with_its_types() {
 #[test]
 fn set_parameter_values_without_its_parts() {
     let set = |inside: &str| format!("<w:SetParameterValues>{inside}</w:SetParameterValues>");
-    let Message::Request(Request::SetParameterValues(empty)) = decode(&set("<ParameterList/>")) else { panic!() };
+    let Message::Request(Request::SetParameterValues(empty)) = decode(&set("<ParameterList/>")) else {
+        panic!()
+    };
     assert_eq!((empty.values.len(), empty.parameter_key.as_str()), (0, ""));
     for bad in [
         String::new(),
@@ -254,6 +253,8 @@ fn faults_of_the_acs_are_read_with_or_without_detail() {
         <FaultCode>8001</FaultCode><FaultString>no</FaultString></w:Fault></detail></e:Fault>";
     let Message::Fault(fault) = decode(full) else { panic!() };
     assert_eq!(fault.to_string(), "fault 8001 (no)");
-    let Message::Fault(fault) = decode("<e:Fault><faultstring>boom</faultstring></e:Fault>") else { panic!() };
+    let Message::Fault(fault) = decode("<e:Fault><faultstring>boom</faultstring></e:Fault>") else {
+        panic!()
+    };
     assert_eq!(fault.to_string(), "a SOAP fault (boom)");
 }

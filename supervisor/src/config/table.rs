@@ -324,7 +324,8 @@ mod tests {
 
     #[test]
     fn a_bad_value_says_what_would_be_accepted() {
-        let error = |name: &str, text: &str| row(name).unwrap().parse(text, Author::Person).unwrap_err().to_string();
+        let error =
+            |name: &str, text: &str| row(name).unwrap().parse(text, Author::Person).unwrap_err().to_string();
         let interval = error("cwmp.periodicinforminterval", "0");
         assert_eq!(interval, "cwmp.periodicinforminterval must be a whole number from 1 to 4294967295");
         assert!(error("cwmp.acs_url", "acs.example.org").contains("http://"));

@@ -86,6 +86,8 @@ pub struct Hub {
     next_session: Option<NextSession>,
     /// The newest event that an attempt has carried.
     attempted: EventId,
+    /// What the worker was last told of what is due.
+    told: Option<Due>,
     /// A new URL: the next attempt need not wait.
     nudged: bool,
     /// Someone asked for a session before there was a worker to open it.
@@ -125,6 +127,7 @@ impl Hub {
             config: None,
             next_session: None,
             attempted,
+            told: None,
             nudged: false,
             asked: false,
             process: status::Process::default(),
@@ -370,7 +373,6 @@ impl Hub {
     }
 
     fn finish(&mut self, then: Then, result: Result<(), CommitError>) {
-        let due_before = self.due();
         match then {
             Then::Applied(client) => self.applied(&client, result),
             Then::Saved(client, count) => client.answer(match result {
@@ -385,14 +387,14 @@ impl Hub {
             }
             Then::SessionEnded => {
                 self.refresh_config();
-                self.push(Push::Due(self.due()));
+                self.tell_due();
                 return;
             }
             Then::Greeted => {
                 if let Some(config) = self.config.clone() {
                     self.push(Push::Config(Box::new(config)));
                 }
-                self.push(Push::Due(self.due()));
+                self.tell_due();
                 if std::mem::take(&mut self.asked) {
                     self.push(Push::InformNow);
                 }
@@ -400,8 +402,8 @@ impl Hub {
             }
         }
         // During a session the worker hears of it at the end.
-        if self.session.is_none() && self.due() != due_before {
-            self.push(Push::Due(self.due()));
+        if self.session.is_none() && self.told != Some(self.due()) {
+            self.tell_due();
         }
     }
 
@@ -437,6 +439,12 @@ impl Hub {
 
     fn revision(&self) -> u64 {
         self.config.as_ref().map_or(0, |config| config.revision)
+    }
+
+    fn tell_due(&mut self) {
+        let due = self.due();
+        self.told = Some(due);
+        self.push(Push::Due(due));
     }
 
     fn due(&self) -> Due {

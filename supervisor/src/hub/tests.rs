@@ -1,1 +1,383 @@
-//! x.
+//! The hub with a real store, scripted clients and a scripted worker: what is answered, pushed and kept.
+
+use std::path::Path;
+
+use ipc_proto::{
+    Secret,
+    control::{AcsState, ParameterRow, Status, WorkerState},
+    text::ParameterKey,
+    worker::{DeclaredType, Event, EventCode, Read, SessionOpened, SetValue, Why},
+};
+use tempfile::TempDir;
+
+use super::{access::Role, boot::Start, *};
+
+struct Bench {
+    commands: mpsc::Sender<Command>,
+    hub: tokio::task::JoinHandle<()>,
+    dir: TempDir,
+}
+
+struct Worker {
+    commands: mpsc::Sender<Command>,
+    messages: mpsc::Receiver<ToWorker>,
+    link: LinkId,
+    queries: u32,
+}
+
+fn hub(dir: &Path, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()> + 'static {
+    let settings = Settings { state_dir: dir.to_owned(), ..Settings::default() };
+    let (store, contents, warnings) = Store::open(dir).unwrap();
+    let device = DeviceId { oui: "00AABB".to_owned(), serial_number: "S1".to_owned(), ..DeviceId::default() };
+    let mut state = State::new(contents);
+    let start = Start { device: &device, boot_id: "boot-1", factory: &Default::default(), random: [7; 24] };
+    let writes = start.run(&mut state);
+    let started = store.commit(writes);
+    let (progress, _) = watch::channel(Progress::default());
+    let parts = Parts { settings, device, state, store, launcher: Launcher::none(), warnings, progress };
+    async move {
+        started.await.unwrap().unwrap();
+        Hub::new(parts).run(commands).await;
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::over(tempfile::tempdir().unwrap())
+    }
+
+    fn over(dir: TempDir) -> Self {
+        let (commands, queue) = mpsc::channel(16);
+        let hub = tokio::task::spawn_local(hub(dir.path(), queue));
+        Self { commands, hub, dir }
+    }
+
+    /// Stops the hub as a restart of the supervisor would and starts another one over the same files.
+    async fn restarted(self) -> Self {
+        self.commands.send(Command::Shutdown).await.unwrap();
+        self.hub.await.unwrap();
+        Self::over(self.dir)
+    }
+
+    async fn send(&self, role: Role, request: Request) -> mpsc::Receiver<Answer> {
+        let (answers, queue) = mpsc::channel(4);
+        let client = Client { who: "joe".to_owned(), role, answers };
+        self.commands.send(Command::Control(request, client)).await.unwrap();
+        queue
+    }
+
+    async fn ask(&self, request: Request) -> Response {
+        self.send(Role::Admin, request).await.recv().await.unwrap().response
+    }
+
+    async fn set(&self, name: &str, value: &str) -> Response {
+        self.ask(Request::Set { name: name.to_owned(), value: Secret::new(value) }).await
+    }
+
+    async fn apply(&self) -> Response {
+        self.ask(Request::Apply { force: false, now: false }).await
+    }
+
+    async fn row(&self, name: &str) -> ParameterRow {
+        let Response::Parameters(rows) = self.ask(Request::ShowParameters).await else { panic!() };
+        rows.into_iter().find(|row| row.name == name).unwrap()
+    }
+
+    async fn status(&self) -> Status {
+        let Response::Status(status) = self.ask(Request::Status).await else { panic!() };
+        *status
+    }
+
+    async fn worker(&self, link: LinkId) -> Worker {
+        let (messages, queue) = mpsc::channel(64);
+        self.commands.send(Command::WorkerConnected(Link { id: link, pid: 42, messages })).await.unwrap();
+        Worker { commands: self.commands.clone(), messages: queue, link, queries: 0 }
+    }
+}
+
+impl Worker {
+    async fn push(&mut self) -> Push {
+        loop {
+            if let ToWorker::Push(push) = self.messages.recv().await.unwrap() {
+                return push;
+            }
+        }
+    }
+
+    async fn due(&mut self) -> Due {
+        loop {
+            if let Push::Due(due) = self.push().await {
+                return due;
+            }
+        }
+    }
+
+    async fn send(&self, message: ToSupervisor) {
+        self.commands.send(Command::FromWorker(self.link, message)).await.unwrap();
+    }
+
+    async fn query(&mut self, query: Query) -> Reply {
+        self.queries += 1;
+        self.send(ToSupervisor::Query { id: self.queries, query }).await;
+        loop {
+            if let ToWorker::Reply { id, reply } = self.messages.recv().await.unwrap() {
+                assert_eq!(id, self.queries);
+                return reply;
+            }
+        }
+    }
+
+    async fn open(&mut self, why: Why) -> SessionOpened {
+        let Reply::SessionOpened(opened) = self.query(Query::OpenSession(why)).await else { panic!() };
+        *opened
+    }
+
+    async fn close(&self, session: SessionId, outcome: Outcome) {
+        self.send(ToSupervisor::Report(Report::SessionClosed { session, outcome })).await;
+    }
+}
+
+fn codes(events: &[Event]) -> Vec<EventCode> {
+    events.iter().map(|event| event.code).collect()
+}
+
+fn tcp_failure() -> Outcome {
+    Outcome::Failed(Failure { stage: Stage::Tcp, reason: "refused".to_owned() })
+}
+
+fn run<F: Future<Output = ()>>(test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
+#[test]
+fn a_worker_gets_its_configuration_and_what_is_due() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.acs_url", "http://a/").await;
+        bench.apply().await;
+        let mut worker = bench.worker(1).await;
+        let Push::Config(config) = worker.push().await else { panic!() };
+        assert_eq!(config.acs.unwrap().url.as_str(), "http://a/");
+        let Push::Due(due) = worker.push().await else { panic!() };
+        assert!(due.events && due.fresh && due.retry.count == 0);
+        assert_eq!(bench.status().await.worker.state, WorkerState::Running);
+    });
+}
+
+#[test]
+fn apply_waits_for_the_open_session_and_then_goes_on() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        bench.set("cwmp.provisioning_code", "A").await;
+        let mut answers = bench.send(Role::Admin, Request::Apply { force: false, now: false }).await;
+        let Response::Waiting(why) = answers.recv().await.unwrap().response else { panic!() };
+        assert!(why.contains("session"), "{why}");
+        assert_eq!(bench.row("cwmp.provisioning_code").await.value, "", "the session is the write lock");
+        worker.close(session, Outcome::Succeeded).await;
+        assert!(matches!(answers.recv().await.unwrap().response, Response::Done(_)));
+        assert_eq!(bench.row("cwmp.provisioning_code").await.value, "A");
+    });
+}
+
+#[test]
+fn apply_now_ends_the_session_as_failed() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        bench.set("cwmp.provisioning_code", "A").await;
+        assert!(matches!(bench.ask(Request::Apply { force: false, now: true }).await, Response::Done(_)));
+        assert_eq!(bench.status().await.retry_count, 1);
+        while worker.push().await != Push::EndSession(session) {}
+        let acknowledged = Query::InformAcknowledged { session, events: Vec::new() };
+        assert_eq!(worker.query(acknowledged).await, Reply::NoSession);
+    });
+}
+
+#[test]
+fn apply_refuses_what_the_acs_changed_in_between_unless_forced() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.provisioning_code", "mine").await;
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        let value = SetValue {
+            name: "Device.DeviceInfo.ProvisioningCode".to_owned(),
+            declared: DeclaredType::Absent,
+            text: "theirs".to_owned(),
+        };
+        let set = Query::Set { session, values: vec![value], parameter_key: ParameterKey::new("k").unwrap() };
+        assert_eq!(worker.query(set).await, Reply::Set(ipc_proto::worker::SetStatus::Applied));
+        worker.close(session, Outcome::Succeeded).await;
+        let Response::Refused(reason) = bench.apply().await else { panic!() };
+        assert!(reason.contains("cwmp.provisioning_code") && reason.contains("apply force"), "{reason}");
+        assert_eq!(bench.row("cwmp.provisioning_code").await.value, "theirs");
+        bench.ask(Request::Apply { force: true, now: false }).await;
+        assert_eq!(bench.row("cwmp.provisioning_code").await.value, "mine");
+    });
+}
+
+#[test]
+fn what_the_acs_set_is_saved_and_nothing_else_is() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.manage_upgrade", "0").await;
+        bench.apply().await;
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        let value = SetValue {
+            name: "Device.ManagementServer.PeriodicInformInterval".to_owned(),
+            declared: DeclaredType::Absent,
+            text: "600".to_owned(),
+        };
+        worker
+            .query(Query::Set { session, values: vec![value], parameter_key: ParameterKey::default() })
+            .await;
+        let interval = bench.row("cwmp.periodicinforminterval").await;
+        assert!(interval.saved && interval.value == "600");
+        assert!(!bench.row("cwmp.manage_upgrade").await.saved);
+    });
+}
+
+#[test]
+fn unsaved_values_survive_a_restart_of_the_supervisor() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.provisioning_code", "A").await;
+        bench.apply().await;
+        let bench = bench.restarted().await;
+        let row = bench.row("cwmp.provisioning_code").await;
+        assert!(row.value == "A" && !row.saved);
+    });
+}
+
+#[test]
+fn acknowledged_events_never_come_again_and_others_do() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        let opened = worker.open(Why::Events).await;
+        assert_eq!(codes(&opened.events), [EventCode::Bootstrap, EventCode::Boot]);
+        worker.close(opened.session, tcp_failure()).await;
+        while worker.due().await.retry.count != 1 {}
+
+        let opened = worker.open(Why::Retry).await;
+        assert_eq!((codes(&opened.events).len(), opened.retry_count), (2, 1));
+        let events = opened.events.iter().map(|event| event.id).collect();
+        worker.query(Query::InformAcknowledged { session: opened.session, events }).await;
+        worker.close(opened.session, tcp_failure()).await;
+        while worker.due().await.retry.count != 2 {}
+        drop(worker);
+
+        let bench = bench.restarted().await;
+        let mut worker = bench.worker(1).await;
+        let due = worker.due().await;
+        assert!(!due.events && !due.fresh && due.retry.count == 2, "{due:?}");
+        assert_eq!(codes(&worker.open(Why::Retry).await.events), []);
+    });
+}
+
+#[test]
+fn a_worker_lost_in_a_session_counts_as_a_failed_session() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        worker.open(Why::Events).await;
+        bench.commands.send(Command::WorkerLost(1, "killed".to_owned())).await.unwrap();
+        let mut worker = bench.worker(2).await;
+        let due = worker.due().await;
+        assert!(due.events && !due.fresh && due.retry.count == 1, "no hot loop: {due:?}");
+        assert!(bench.status().await.last_session.unwrap().outcome.contains("killed"));
+    });
+}
+
+#[test]
+fn the_newest_worker_wins() {
+    run(async {
+        let bench = Bench::new();
+        let mut old = bench.worker(1).await;
+        let mut new = bench.worker(2).await;
+        while old.messages.recv().await.is_some() {}
+        old.send(ToSupervisor::Query { id: 1, query: Query::OpenSession(Why::Asked) }).await;
+        assert_eq!(new.open(Why::Asked).await.session, SessionId(1), "the old one opened nothing");
+    });
+}
+
+#[test]
+fn a_new_url_brings_the_next_attempt_forward_once() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        worker.close(session, tcp_failure()).await;
+        while worker.due().await.retry.count != 1 {}
+        bench.set("cwmp.acs_url", "http://b/").await;
+        bench.apply().await;
+        assert!(worker.due().await.fresh);
+        let opened = worker.open(Why::Events).await;
+        assert_eq!(
+            (codes(&opened.events), opened.retry_count),
+            (vec![EventCode::Bootstrap, EventCode::Boot], 1)
+        );
+    });
+}
+
+#[test]
+fn a_read_is_prepared_and_paged_only_in_its_session() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        let read = Read::Values(vec!["Device.DeviceInfo.SerialNumber".to_owned()]);
+        let Reply::Prepared { read, count: 1 } = worker.query(Query::Prepare { session, read }).await else {
+            panic!()
+        };
+        let page = Query::Page { session, read, page: 0 };
+        let Reply::Page(first) = worker.query(page.clone()).await else { panic!() };
+        assert_eq!(worker.query(page.clone()).await, Reply::Page(first), "may be asked again");
+        worker.close(session, Outcome::Succeeded).await;
+        while worker.due().await.retry.count != 0 {}
+        assert_eq!(worker.query(page).await, Reply::NoSession);
+    });
+}
+
+#[test]
+fn a_viewer_may_look_and_nobody_may_do_nothing() {
+    run(async {
+        let bench = Bench::new();
+        for (role, request, allowed) in [
+            (Role::Viewer, Request::Status, true),
+            (Role::Viewer, Request::Revert, false),
+            (Role::Nobody, Request::Status, false),
+        ] {
+            let response = bench.send(role, request).await.recv().await.unwrap().response;
+            assert_eq!(!matches!(response, Response::Refused(_)), allowed, "{role:?}");
+        }
+    });
+}
+
+#[test]
+fn the_state_of_the_acs_in_one_word() {
+    run(async {
+        let bench = Bench::new();
+        assert_eq!(bench.status().await.acs.state, AcsState::NoUrl);
+        bench.set("cwmp.acs_url", "http://a/").await;
+        bench.apply().await;
+        assert_eq!(bench.status().await.acs.state, AcsState::Never);
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        worker.close(session, tcp_failure()).await;
+        while worker.due().await.retry.count != 1 {}
+        let acs = bench.status().await.acs;
+        assert_eq!(
+            (acs.state, acs.stage, acs.reason.as_deref()),
+            (AcsState::Disconnected, Some(Stage::Tcp), Some("refused"))
+        );
+        bench.set("cwmp.enable", "0").await;
+        bench.apply().await;
+        assert_eq!(bench.status().await.acs.state, AcsState::Disabled);
+    });
+}

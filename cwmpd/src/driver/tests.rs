@@ -1,0 +1,382 @@
+//! The whole worker between a fake supervisor and a fake ACS.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ipc_proto::{
+    HttpUrl, ParamPath, Value,
+    channel::{Listener, Receiver, Sender},
+    retry::RetryPolicy,
+    version::{Hello, Protocol},
+    worker::{
+        DeviceId, Due, Event, EventCode, EventId, ParameterValue, ReadId, RetryState, Timing, ToSupervisor,
+        ToWorker,
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(10);
+const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+const NOTHING_DUE: Due = Due { events: false, fresh: false, retry: RetryState { count: 0, since_boot: 0 } };
+
+struct Supervisor {
+    listener: Listener,
+    to: Sender<ToWorker>,
+    from: Receiver<ToSupervisor>,
+    worker: JoinHandle<Exit>,
+    directory: PathBuf,
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.worker.abort();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn socket() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir().join(format!("cwmpd-{}-{n}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    directory.join("worker.sock")
+}
+
+impl Supervisor {
+    async fn start(child: bool) -> Self {
+        let path = socket();
+        let listener = Listener::bind(&path, 0o600).await.unwrap();
+        let worker = tokio::spawn(run(path.clone(), child));
+        let (to, from) = greet(&listener).await;
+        Self { listener, to, from, worker, directory: path.parent().unwrap().to_owned() }
+    }
+
+    async fn send(&mut self, message: ToWorker) {
+        self.to.send(&message, SOON).await.unwrap();
+    }
+
+    async fn push(&mut self, push: Push) {
+        self.send(ToWorker::Push(push)).await;
+    }
+
+    /// The configuration, and what is due.
+    async fn configure(&mut self, config: WorkerConfig, due: Due) {
+        let revision = config.revision;
+        self.push(Push::Config(Box::new(config))).await;
+        self.push(Push::Due(due)).await;
+        while self.report().await != Report::InUse(revision) {}
+    }
+
+    /// The next message that is no heartbeat and no Next.
+    async fn receive(&mut self) -> ToSupervisor {
+        loop {
+            let message = timeout(SOON, self.from.receive()).await.unwrap().unwrap();
+            if !matches!(message, ToSupervisor::Heartbeat | ToSupervisor::Report(Report::Next(_))) {
+                return message;
+            }
+        }
+    }
+
+    async fn report(&mut self) -> Report {
+        match self.receive().await {
+            ToSupervisor::Report(report) => report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next query, answered.
+    async fn answer(&mut self, reply: impl FnOnce(&Query) -> Reply) -> Query {
+        let ToSupervisor::Query { id, query } = self.receive().await else { panic!("no query") };
+        let reply = reply(&query);
+        self.send(ToWorker::Reply { id, reply }).await;
+        query
+    }
+
+    async fn open_session(&mut self, id: u32) -> Why {
+        match self.answer(|_| Reply::SessionOpened(Box::new(opened(id)))).await {
+            Query::OpenSession(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn outcome(&mut self) -> Outcome {
+        match self.report().await {
+            Report::SessionClosed { outcome, .. } => outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn failure(&mut self) -> Failure {
+        match self.outcome().await {
+            Outcome::Failed(failure) => failure,
+            Outcome::Succeeded => panic!("it succeeded"),
+        }
+    }
+
+    async fn exit(&mut self) -> Exit {
+        timeout(SOON, &mut self.worker).await.unwrap().unwrap()
+    }
+}
+
+async fn greet(listener: &Listener) -> (Sender<ToWorker>, Receiver<ToSupervisor>) {
+    let (connection, _) = timeout(SOON, listener.accept()).await.unwrap().unwrap();
+    let (to, from, _) = connection.hello(Protocol::Worker, SOON).await.unwrap();
+    (to, from)
+}
+
+fn opened(id: u32) -> SessionOpened {
+    let event = Event { id: EventId(u64::from(id)), code: EventCode::Boot, command_key: Default::default() };
+    SessionOpened {
+        session: SessionId(id),
+        retry_count: 0,
+        device: DeviceId::default(),
+        events: vec![event],
+        parameters: Vec::new(),
+    }
+}
+
+fn config(url: &str) -> WorkerConfig {
+    WorkerConfig {
+        revision: 5,
+        acs: Some(AcsConfig { url: HttpUrl::parse(url).unwrap(), response_timeout: 30 }),
+        periodic: None,
+        retry: RetryPolicy { min_wait: 5, multiplier: 2000 },
+        timing: Timing { second_ms: 20, heartbeat_ms: 10_000, reply_ms: 2000, session_max_s: 5 },
+    }
+}
+
+/// With heartbeats often enough to miss three within a test.
+fn beating(mut config: WorkerConfig) -> WorkerConfig {
+    config.timing.heartbeat_ms = 200;
+    config
+}
+
+fn envelope(body: &str) -> String {
+    let text = format!(
+        "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' xmlns:c='urn:dslforum-org:cwmp-1-2'>\
+         <s:Header><c:ID>9</c:ID></s:Header><s:Body>{body}</s:Body></s:Envelope>"
+    );
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())
+}
+
+/// An ACS that takes one connection at a time.
+struct FakeAcs(TcpListener);
+
+impl FakeAcs {
+    async fn start() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        (Self(listener), url)
+    }
+
+    async fn accept(&self) -> TcpStream {
+        timeout(SOON, self.0.accept()).await.unwrap().unwrap().0
+    }
+}
+
+/// Reads a request that ends with `end`.
+async fn request(stream: &mut TcpStream, end: &str) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end.as_bytes()) {
+        let mut piece = [0; 65536];
+        let read = timeout(SOON, stream.read(&mut piece)).await.unwrap().unwrap();
+        assert!(read > 0, "the worker hung up after {}", String::from_utf8_lossy(&bytes));
+        bytes.extend(&piece[..read]);
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+async fn exchange(stream: &mut TcpStream, end: &str, answer: &str) -> String {
+    let request = request(stream, end).await;
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    request
+}
+
+const ENVELOPE_END: &str = "</soap:Envelope>\n";
+
+async fn inform(stream: &mut TcpStream) {
+    let request = exchange(stream, ENVELOPE_END, &envelope("<c:InformResponse/>")).await;
+    assert!(request.contains("<EventCode>1 BOOT</EventCode>"), "{request}");
+}
+
+async fn hung_up(stream: &mut TcpStream) -> bool {
+    let mut piece = [0; 1024];
+    matches!(timeout(SOON, stream.read(&mut piece)).await.unwrap(), Ok(0) | Err(_))
+}
+
+fn due(events: bool) -> Due {
+    Due { events, fresh: events, ..NOTHING_DUE }
+}
+
+#[tokio::test]
+async fn a_session_goes_from_due_to_closed() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config(&url), due(true)).await;
+    assert_eq!(supervisor.open_session(1).await, Why::Events);
+    let mut stream = acs.accept().await;
+    inform(&mut stream).await;
+    let acknowledged = supervisor.answer(|_| Reply::Done).await;
+    assert_eq!(acknowledged, Query::InformAcknowledged { session: SessionId(1), events: vec![EventId(1)] });
+    let empty = exchange(&mut stream, "\r\n\r\n", &envelope("<c:GetRPCMethods/>")).await;
+    assert!(empty.contains("content-length: 0\r\n"), "{empty}");
+    let methods = exchange(&mut stream, ENVELOPE_END, NO_CONTENT).await;
+    assert!(methods.contains(">9</cwmp:ID>") && methods.contains("GetRPCMethodsResponse"), "{methods}");
+    assert_eq!(supervisor.outcome().await, Outcome::Succeeded);
+    assert!(hung_up(&mut stream).await);
+    // Another follows on request, and only once the supervisor has said what is due.
+    supervisor.push(Push::InformNow).await;
+    supervisor.push(Push::Due(NOTHING_DUE)).await;
+    assert_eq!(supervisor.open_session(2).await, Why::Asked);
+}
+
+#[tokio::test]
+async fn a_large_answer_is_chunked_and_whole() {
+    const PAGES: u32 = 40;
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config(&url), due(true)).await;
+    supervisor.open_session(1).await;
+    let mut stream = acs.accept().await;
+    inform(&mut stream).await;
+    supervisor.answer(|_| Reply::Done).await;
+    let rpc = "<c:GetParameterValues><ParameterNames><string/></ParameterNames></c:GetParameterValues>";
+    exchange(&mut stream, "\r\n\r\n", &envelope(rpc)).await;
+    supervisor.answer(|_| Reply::Prepared { read: ReadId(1), count: PAGES }).await;
+    let reading = tokio::spawn(async move {
+        let answer = exchange(&mut stream, "\r\n0\r\n\r\n", NO_CONTENT).await;
+        (answer, stream)
+    });
+    for n in 0..PAGES {
+        let name = ParamPath::parse(&format!("Device.V{n}")).unwrap();
+        let value = Value::String("v".repeat(50_000));
+        let page = Page::Values(vec![ParameterValue { name, value }]);
+        let query = supervisor.answer(|_| Reply::Page(page)).await;
+        assert_eq!(query, Query::Page { session: SessionId(1), read: ReadId(1), page: n });
+    }
+    assert_eq!(supervisor.outcome().await, Outcome::Succeeded);
+    let (answer, _) = reading.await.unwrap();
+    assert!(answer.contains("transfer-encoding: chunked"));
+    assert!(answer.contains("ParameterValueStruct[40]") && answer.contains("Device.V39"));
+}
+
+#[tokio::test]
+async fn a_failure_is_reported_and_the_retry_is_announced() {
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config("http://127.0.0.1:1/"), due(true)).await;
+    supervisor.open_session(1).await;
+    assert_eq!(supervisor.failure().await.stage, Stage::Tcp);
+    let retry = RetryState { count: 1, since_boot: 1 };
+    supervisor.push(Push::Due(Due { events: true, fresh: false, retry })).await;
+    let next = loop {
+        match timeout(SOON, supervisor.from.receive()).await.unwrap().unwrap() {
+            ToSupervisor::Report(Report::Next(Some(next))) => break next,
+            ToSupervisor::Query { .. } => panic!("no wait"),
+            _ => {}
+        }
+    };
+    assert_eq!(next.why, Why::Retry);
+    assert_eq!(supervisor.open_session(2).await, Why::Retry);
+}
+
+#[tokio::test]
+async fn a_session_has_its_longest_time() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    let mut config = config(&url);
+    config.timing.session_max_s = 1;
+    config.timing.second_ms = 1000;
+    supervisor.configure(config, due(true)).await;
+    supervisor.open_session(1).await;
+    let mut stream = acs.accept().await;
+    request(&mut stream, ENVELOPE_END).await;
+    let failure = supervisor.failure().await;
+    assert!(failure.stage == Stage::Timeout && failure.reason.contains("longest"), "{failure}");
+    assert!(hung_up(&mut stream).await);
+}
+
+#[tokio::test]
+async fn the_supervisor_can_end_a_session() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config(&url), due(true)).await;
+    supervisor.open_session(1).await;
+    let mut stream = acs.accept().await;
+    supervisor.push(Push::EndSession(SessionId(8))).await;
+    inform(&mut stream).await;
+    supervisor.answer(|_| Reply::Done).await;
+    request(&mut stream, "\r\n\r\n").await;
+    supervisor.push(Push::EndSession(SessionId(1))).await;
+    assert!(hung_up(&mut stream).await);
+    supervisor.push(Push::Due(due(true))).await;
+    assert_eq!(supervisor.open_session(2).await, Why::Events);
+}
+
+#[tokio::test]
+async fn a_lost_link_drops_the_session_and_the_worker_comes_back() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(beating(config(&url)), due(true)).await;
+    supervisor.open_session(1).await;
+    let mut stream = acs.accept().await;
+    request(&mut stream, ENVELOPE_END).await;
+    // Silence is a loss too: the old connection stays open, without heartbeats.
+    let (to, from) = greet(&supervisor.listener).await;
+    assert!(hung_up(&mut stream).await);
+    (supervisor.to, supervisor.from) = (to, from);
+    supervisor.configure(config(&url), due(true)).await;
+    assert_eq!(supervisor.open_session(2).await, Why::Events);
+}
+
+#[tokio::test]
+async fn a_reply_that_never_comes_means_that_the_link_is_lost() {
+    let (_acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(true).await;
+    let mut config = config(&url);
+    config.timing.reply_ms = 100;
+    supervisor.configure(config, due(true)).await;
+    assert!(matches!(supervisor.receive().await, ToSupervisor::Query { .. }));
+    assert_eq!(supervisor.exit().await, Exit::LinkLost);
+}
+
+#[tokio::test]
+async fn told_to_stop_it_stops_even_in_mid_session() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config(&url), due(true)).await;
+    supervisor.open_session(1).await;
+    let _stream = acs.accept().await;
+    supervisor.push(Push::Stop).await;
+    assert_eq!(supervisor.exit().await, Exit::Stopped);
+}
+
+#[tokio::test]
+async fn a_child_leaves_with_its_supervisor_and_heartbeats_meanwhile() {
+    let mut supervisor = Supervisor::start(true).await;
+    supervisor.configure(beating(config("http://127.0.0.1:1/")), NOTHING_DUE).await;
+    for _ in 0..3 {
+        supervisor.send(ToWorker::Heartbeat).await;
+        while timeout(SOON, supervisor.from.receive()).await.unwrap().unwrap() != ToSupervisor::Heartbeat {}
+    }
+    assert_eq!(supervisor.exit().await, Exit::LinkLost);
+}
+
+#[tokio::test]
+async fn another_protocol_number_is_incompatible() {
+    let path = socket();
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let worker = tokio::spawn(run(path.clone(), false));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut hello = Hello::ours(Protocol::Worker);
+    hello.number += 1;
+    let bytes = hello.to_bytes();
+    stream.write_all(&u32::try_from(bytes.len()).unwrap().to_le_bytes()).await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
+    assert_eq!(timeout(SOON, worker).await.unwrap().unwrap(), Exit::Incompatible);
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}

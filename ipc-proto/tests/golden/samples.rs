@@ -1,0 +1,308 @@
+//! A sample of every variant of every enum that travels; no two fields of a sample are equal.
+
+use ipc_proto::{
+    Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime, Value,
+    control::*, retry::RetryPolicy, value::DateTime, version::Protocol, worker::*,
+};
+
+use crate::{Golden, Wire};
+
+/// Names the variants; the match is exhaustive, so a new variant does not compile without a name here.
+macro_rules! wire {
+    ($($name:ident: $($variant:ident)*;)*) => { $(
+        impl Wire for $name {
+            const NAME: &'static str = stringify!($name);
+            const VARIANTS: &'static [&'static str] = &[$(stringify!($variant)),*];
+            fn variant(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => stringify!($variant)),* }
+            }
+        }
+    )* };
+}
+
+wire! {
+    ToWorker: Heartbeat Push Reply;
+    Push: Config Due InformNow EndSession Stop;
+    ToSupervisor: Heartbeat Query Report;
+    Query: OpenSession InformAcknowledged Prepare Page Set;
+    Why: Events Periodic Retry Asked;
+    Read: Values Names;
+    DeclaredType: Absent Known Unknown;
+    Reply: Done SessionOpened Prepared Page Set Fault NoSession;
+    SetStatus: Applied Later;
+    EventCode: Bootstrap Boot Periodic;
+    Page: Values Names;
+    Report: InUse Next SessionClosed;
+    Outcome: Succeeded Failed;
+    Stage: Network Dns Tcp Tls Certificate Http Redirect Auth Soap Fault Timeout Worker;
+    FaultCode: MethodNotSupported RequestDenied InternalError InvalidArguments ResourcesExceeded
+        InvalidParameterName InvalidParameterType InvalidParameterValue NonWritableParameter;
+    ParamType: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
+    Value: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
+    Request: Set Get ShowParameters ShowChanges Apply Save Revert Status Inform Restart;
+    Response: Waiting Done Refused Value Parameters Changes Status;
+    Source: Factory Cli Web File Dhcp Acs Stack;
+    AcsState: Disabled NoUrl Never Connected Disconnected;
+    WorkerState: Starting Running Waiting Incompatible;
+}
+
+pub fn worker() -> Golden {
+    let mut golden = Golden::of(Protocol::Worker);
+    golden.add([
+        ToWorker::Heartbeat,
+        ToWorker::Push(Push::Stop),
+        ToWorker::Reply { id: 7, reply: Reply::Done },
+    ]);
+    golden.add([
+        Push::Config(Box::new(config())),
+        Push::Config(Box::new(WorkerConfig { acs: None, periodic: None, ..config() })),
+        Push::Due(Due { events: true, fresh: false, retry: RetryState { count: 3, since_boot: 2 } }),
+        Push::InformNow,
+        Push::EndSession(SessionId(9)),
+        Push::Stop,
+    ]);
+    golden.add([
+        ToSupervisor::Heartbeat,
+        ToSupervisor::Query { id: 7, query: Query::OpenSession(Why::Asked) },
+        ToSupervisor::Report(Report::InUse(5)),
+    ]);
+    golden.add(queries());
+    golden.add([Why::Events, Why::Periodic, Why::Retry, Why::Asked]);
+    golden.add([
+        Read::Values(vec!["Device.".into(), "Device.A".into()]),
+        Read::Names { path: "Device.".into(), next_level: true },
+    ]);
+    golden.add([DeclaredType::Absent, DeclaredType::Known(ParamType::UnsignedInt), DeclaredType::Unknown]);
+    golden.add(replies());
+    golden.add([SetStatus::Applied, SetStatus::Later]);
+    golden.add(EventCode::ALL);
+    golden.add(pages());
+    golden.add([
+        Report::InUse(u64::MAX),
+        Report::Next(Some(NextSession { at: at(1), why: Why::Retry })),
+        Report::Next(None),
+        Report::SessionClosed { session: SessionId(9), outcome: Outcome::Succeeded },
+    ]);
+    golden
+        .add([Outcome::Succeeded, Outcome::Failed(Failure { stage: Stage::Tcp, reason: "refused".into() })]);
+    golden.add(Stage::ALL);
+    golden.add([
+        FaultCode::MethodNotSupported,
+        FaultCode::RequestDenied,
+        FaultCode::InternalError,
+        FaultCode::InvalidArguments,
+        FaultCode::ResourcesExceeded,
+        FaultCode::InvalidParameterName,
+        FaultCode::InvalidParameterType,
+        FaultCode::InvalidParameterValue,
+        FaultCode::NonWritableParameter,
+    ]);
+    golden.add(ParamType::ALL);
+    golden.add(values());
+    golden
+}
+
+pub fn control() -> Golden {
+    let mut golden = Golden::of(Protocol::Control);
+    golden.add([
+        Request::Set { name: "cwmp.acs_password".into(), value: Secret::new("canary") },
+        Request::Get { name: "cwmp.enable".into() },
+        Request::ShowParameters,
+        Request::ShowChanges,
+        Request::Apply { force: true, now: false },
+        Request::Apply { force: false, now: true },
+        Request::Save,
+        Request::Revert,
+        Request::Status,
+        Request::Inform,
+        Request::Restart,
+    ]);
+    golden.add(responses());
+    golden.add([
+        Source::Factory,
+        Source::Cli,
+        Source::Web,
+        Source::File,
+        Source::Dhcp,
+        Source::Acs,
+        Source::Stack,
+    ]);
+    golden.add([
+        AcsState::Disabled,
+        AcsState::NoUrl,
+        AcsState::Never,
+        AcsState::Connected,
+        AcsState::Disconnected,
+    ]);
+    golden.add([
+        WorkerState::Starting,
+        WorkerState::Running,
+        WorkerState::Waiting,
+        WorkerState::Incompatible,
+    ]);
+    // These travel in answers too.
+    golden.add([Why::Events, Why::Periodic, Why::Retry, Why::Asked]);
+    golden.add(Stage::ALL);
+    golden.add(values());
+    golden
+}
+
+fn config() -> WorkerConfig {
+    WorkerConfig {
+        revision: 5,
+        acs: Some(Acs { url: HttpUrl::parse("https://acs.example.org/cwmp").unwrap(), response_timeout: 30 }),
+        periodic: Some(Periodic { interval: 86_400, phase: at(0) }),
+        retry: RetryPolicy { min_wait: 6, multiplier: 2000 },
+        timing: Timing { second_ms: 1000, heartbeat_ms: 10_000, reply_ms: 25_000, session_max_s: 600 },
+    }
+}
+
+fn queries() -> Vec<Query> {
+    let session = SessionId(9);
+    let value =
+        |name: &str, declared, text: &str| SetValue { name: name.into(), declared, text: text.into() };
+    vec![
+        Query::OpenSession(Why::Events),
+        Query::InformAcknowledged { session, events: vec![EventId(1), EventId(300)] },
+        Query::Prepare { session, read: Read::Values(vec![String::new()]) },
+        Query::Page { session, read: ReadId(4), page: 37 },
+        Query::Set {
+            session,
+            values: vec![
+                value("Device.A", DeclaredType::Known(ParamType::Boolean), "1"),
+                value("Device.B", DeclaredType::Absent, ""),
+            ],
+            parameter_key: Text::new("key").unwrap(),
+        },
+    ]
+}
+
+fn replies() -> Vec<Reply> {
+    let opened = SessionOpened {
+        session: SessionId(9),
+        retry_count: 2,
+        device: DeviceId {
+            manufacturer: "Maker".into(),
+            oui: "00D09E".into(),
+            product_class: "Class".into(),
+            serial_number: "S1".into(),
+        },
+        events: vec![Event { id: EventId(1), code: EventCode::Boot, command_key: Text::new("ck").unwrap() }],
+        parameters: vec![ParameterValue { name: path("Device.A"), value: Value::UnsignedInt(1) }],
+    };
+    let fault = Fault::bad_parameters(vec![ParameterFault::new(
+        "Device.B",
+        FaultCode::NonWritableParameter,
+        "read-only",
+    )]);
+    vec![
+        Reply::Done,
+        Reply::SessionOpened(Box::new(opened)),
+        Reply::Prepared { read: ReadId(4), count: 251 },
+        Reply::Page(Page::Values(Vec::new())),
+        Reply::Set(SetStatus::Later),
+        Reply::Fault(fault),
+        Reply::NoSession,
+    ]
+}
+
+fn pages() -> Vec<Page> {
+    let info = |name, writable| ParameterInfo { name: path(name), writable };
+    vec![
+        Page::Values(vec![ParameterValue { name: path("Device.A.1.B"), value: Value::String("x".into()) }]),
+        Page::Names(vec![info("Device.A.", false), info("Device.A.1.B", true)]),
+    ]
+}
+
+fn values() -> Vec<Value> {
+    vec![
+        Value::String("gr\u{fc}n \u{1F600}".into()),
+        Value::Int(i32::MIN),
+        Value::UnsignedInt(u32::MAX),
+        Value::Long(-2),
+        Value::UnsignedLong(u64::MAX),
+        Value::Boolean(false),
+        Value::Boolean(true),
+        Value::DateTime(DateTime::parse("2026-01-31T12:00:00.5+02:00").unwrap()),
+        Value::Base64(vec![0, 255]),
+        Value::HexBinary(vec![1, 2, 3]),
+    ]
+}
+
+fn responses() -> Vec<Response> {
+    let row = ParameterRow {
+        name: "cwmp.enable".into(),
+        label: "Enable".into(),
+        path: Some("Device.M.E".into()),
+        value: "1".into(),
+        source: Source::Cli,
+        saved: true,
+        pending: Some("0".into()),
+        help: "what it does".into(),
+    };
+    let bare = ParameterRow { path: None, pending: None, saved: false, ..row.clone() };
+    let change = Change {
+        name: "cwmp.enable".into(),
+        running: "1".into(),
+        new: "0".into(),
+        who: "cli".into(),
+        at: at(0),
+    };
+    let bare_status = Status {
+        acs: AcsStatus { stage: None, reason: None, ..status().acs },
+        last_session: None,
+        open_session: None,
+        next_session: None,
+        worker: WorkerStatus { pid: None, reason: None, ..status().worker },
+        ..status()
+    };
+    vec![
+        Response::Waiting("a session is open".into()),
+        Response::Done(vec!["one".into(), "two".into()]),
+        Response::Refused("why".into()),
+        Response::Value { name: "Device.A".into(), value: Value::Int(-1) },
+        Response::Parameters(vec![row, bare]),
+        Response::Changes(vec![change]),
+        Response::Status(Box::new(status())),
+        Response::Status(Box::new(bare_status)),
+    ]
+}
+
+fn status() -> Status {
+    Status {
+        acs: AcsStatus {
+            state: AcsState::Disconnected,
+            stage: Some(Stage::Dns),
+            reason: Some("no such name".into()),
+            url: "http://acs/".into(),
+            url_source: Source::Dhcp,
+        },
+        last_session: Some(LastSession {
+            started: at(1),
+            ended: at(2),
+            events: vec!["1 BOOT".into()],
+            outcome: "dns".into(),
+        }),
+        open_session: Some(at(3)),
+        next_session: Some(NextSession { at: at(4), why: Why::Periodic }),
+        retry_count: 8,
+        worker: WorkerStatus {
+            state: WorkerState::Waiting,
+            pid: Some(4321),
+            restarts: 6,
+            revision: 10,
+            revision_wanted: 11,
+            reason: Some("died".into()),
+        },
+        connection_request_url: "http://192.0.2.1:7547/x".into(),
+        warnings: vec!["disk full".into()],
+    }
+}
+
+fn path(text: &str) -> ParamPath {
+    ParamPath::parse(text).unwrap()
+}
+
+fn at(seconds: i64) -> UtcTime {
+    UtcTime::from_millis(1_750_000_000_250 + seconds * 1000)
+}

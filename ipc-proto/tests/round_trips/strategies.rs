@@ -1,0 +1,311 @@
+//! Arbitrary messages, of arbitrary valid parts.
+
+use ipc_proto::{
+    Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime, Value,
+    control::*, retry::RetryPolicy, value::DateTime, worker::*,
+};
+use proptest::{collection::vec, option, prelude::*, sample::select, string::string_regex};
+
+/// Arbitrary texts, and some of this form.
+pub fn text_like(form: &str) -> impl Strategy<Value = String> + use<> {
+    prop_oneof![1 => any::<String>(), 9 => string_regex(form).unwrap()]
+}
+
+pub fn to_worker() -> impl Strategy<Value = ToWorker> {
+    prop_oneof![
+        Just(ToWorker::Heartbeat),
+        push().prop_map(ToWorker::Push),
+        (any::<u32>(), reply()).prop_map(|(id, reply)| ToWorker::Reply { id, reply }),
+    ]
+}
+
+pub fn to_supervisor() -> impl Strategy<Value = ToSupervisor> {
+    prop_oneof![
+        Just(ToSupervisor::Heartbeat),
+        (any::<u32>(), query()).prop_map(|(id, query)| ToSupervisor::Query { id, query }),
+        report().prop_map(ToSupervisor::Report),
+    ]
+}
+
+pub fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        (text(), text()).prop_map(|(name, value)| Request::Set { name, value: Secret::new(value) }),
+        text().prop_map(|name| Request::Get { name }),
+        any::<(bool, bool)>().prop_map(|(force, now)| Request::Apply { force, now }),
+        select(vec![
+            Request::ShowParameters,
+            Request::ShowChanges,
+            Request::Save,
+            Request::Revert,
+            Request::Status,
+            Request::Inform,
+            Request::Restart,
+        ]),
+    ]
+}
+
+pub fn response() -> impl Strategy<Value = Response> {
+    prop_oneof![
+        text().prop_map(Response::Waiting),
+        vec(text(), 0..4).prop_map(Response::Done),
+        text().prop_map(Response::Refused),
+        (text(), value()).prop_map(|(name, value)| Response::Value { name, value }),
+        vec(parameter_row(), 0..4).prop_map(Response::Parameters),
+        vec(change(), 0..4).prop_map(Response::Changes),
+        status().prop_map(|status| Response::Status(Box::new(status))),
+    ]
+}
+
+fn push() -> impl Strategy<Value = Push> {
+    prop_oneof![
+        config().prop_map(|config| Push::Config(Box::new(config))),
+        any::<(bool, bool, u32, u32)>().prop_map(|(events, fresh, count, since_boot)| {
+            Push::Due(Due { events, fresh, retry: RetryState { count, since_boot } })
+        }),
+        Just(Push::InformNow),
+        any::<u32>().prop_map(|session| Push::EndSession(SessionId(session))),
+        Just(Push::Stop),
+    ]
+}
+
+fn config() -> impl Strategy<Value = WorkerConfig> {
+    let acs = (url(), any::<u32>()).prop_map(|(url, response_timeout)| Acs { url, response_timeout });
+    let periodic = (any::<u32>(), time()).prop_map(|(interval, phase)| Periodic { interval, phase });
+    let retry = any::<(u32, u32)>().prop_map(|(min_wait, multiplier)| RetryPolicy { min_wait, multiplier });
+    let timing = any::<[u32; 4]>().prop_map(|[second_ms, heartbeat_ms, reply_ms, session_max_s]| Timing {
+        second_ms,
+        heartbeat_ms,
+        reply_ms,
+        session_max_s,
+    });
+    (any::<u64>(), option::of(acs), option::of(periodic), retry, timing).prop_map(
+        |(revision, acs, periodic, retry, timing)| WorkerConfig { revision, acs, periodic, retry, timing },
+    )
+}
+
+fn query() -> impl Strategy<Value = Query> {
+    let session = || any::<u32>().prop_map(SessionId);
+    let read = prop_oneof![
+        vec(text(), 0..4).prop_map(Read::Values),
+        (text(), any::<bool>()).prop_map(|(path, next_level)| Read::Names { path, next_level }),
+    ];
+    prop_oneof![
+        why().prop_map(Query::OpenSession),
+        (session(), vec(any::<u64>().prop_map(EventId), 0..4))
+            .prop_map(|(session, events)| Query::InformAcknowledged { session, events }),
+        (session(), read).prop_map(|(session, read)| Query::Prepare { session, read }),
+        (session(), any::<u32>(), any::<u32>()).prop_map(|(session, read, page)| Query::Page {
+            session,
+            read: ReadId(read),
+            page
+        }),
+        (session(), vec(set_value(), 0..4), short_text())
+            .prop_map(|(session, values, parameter_key)| Query::Set { session, values, parameter_key }),
+    ]
+}
+
+fn set_value() -> impl Strategy<Value = SetValue> {
+    let declared = prop_oneof![
+        Just(DeclaredType::Absent),
+        select(&ParamType::ALL[..]).prop_map(DeclaredType::Known),
+        Just(DeclaredType::Unknown),
+    ];
+    (text(), declared, text()).prop_map(|(name, declared, text)| SetValue { name, declared, text })
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let infos = (path(), any::<bool>()).prop_map(|(name, writable)| ParameterInfo { name, writable });
+    prop_oneof![
+        Just(Reply::Done),
+        session_opened().prop_map(|opened| Reply::SessionOpened(Box::new(opened))),
+        any::<(u32, u32)>().prop_map(|(read, count)| Reply::Prepared { read: ReadId(read), count }),
+        vec(parameter_value(), 0..4).prop_map(|values| Reply::Page(Page::Values(values))),
+        vec(infos, 0..4).prop_map(|names| Reply::Page(Page::Names(names))),
+        select(vec![SetStatus::Applied, SetStatus::Later]).prop_map(Reply::Set),
+        fault().prop_map(Reply::Fault),
+        Just(Reply::NoSession),
+    ]
+}
+
+fn session_opened() -> impl Strategy<Value = SessionOpened> {
+    let device =
+        (text(), text(), text(), text()).prop_map(|(manufacturer, oui, product_class, serial_number)| {
+            DeviceId { manufacturer, oui, product_class, serial_number }
+        });
+    let event = (any::<u64>(), select(&EventCode::ALL[..]), short_text())
+        .prop_map(|(id, code, command_key)| Event { id: EventId(id), code, command_key });
+    (any::<u32>(), any::<u32>(), device, vec(event, 0..4), vec(parameter_value(), 0..4)).prop_map(
+        |(session, retry_count, device, events, parameters)| SessionOpened {
+            session: SessionId(session),
+            retry_count,
+            device,
+            events,
+            parameters,
+        },
+    )
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let code = || {
+        select(vec![
+            FaultCode::MethodNotSupported,
+            FaultCode::InternalError,
+            FaultCode::InvalidArguments,
+            FaultCode::NonWritableParameter,
+        ])
+    };
+    let fault_text = || text().prop_map(|text| Text::truncated(&text));
+    let inner =
+        (text(), code(), fault_text()).prop_map(|(name, code, text)| ParameterFault { name, code, text });
+    (code(), fault_text(), vec(inner, 0..4)).prop_map(|(code, text, parameters)| Fault {
+        code,
+        text,
+        parameters,
+    })
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let outcome = prop_oneof![
+        Just(Outcome::Succeeded),
+        (select(&Stage::ALL[..]), text())
+            .prop_map(|(stage, reason)| Outcome::Failed(Failure { stage, reason })),
+    ];
+    prop_oneof![
+        any::<u64>().prop_map(Report::InUse),
+        option::of(next_session()).prop_map(Report::Next),
+        (any::<u32>(), outcome)
+            .prop_map(|(session, outcome)| Report::SessionClosed { session: SessionId(session), outcome }),
+    ]
+}
+
+fn next_session() -> impl Strategy<Value = NextSession> {
+    (time(), why()).prop_map(|(at, why)| NextSession { at, why })
+}
+
+fn why() -> impl Strategy<Value = Why> {
+    select(vec![Why::Events, Why::Periodic, Why::Retry, Why::Asked])
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    select(vec![
+        Source::Factory,
+        Source::Cli,
+        Source::Web,
+        Source::File,
+        Source::Dhcp,
+        Source::Acs,
+        Source::Stack,
+    ])
+}
+
+fn parameter_row() -> impl Strategy<Value = ParameterRow> {
+    let texts = [text(), text(), text(), text()];
+    (texts, option::of(text()), source(), any::<bool>(), option::of(text())).prop_map(
+        |([name, label, value, help], path, source, saved, pending)| ParameterRow {
+            name,
+            label,
+            path,
+            value,
+            source,
+            saved,
+            pending,
+            help,
+        },
+    )
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    ([text(), text(), text(), text()], time()).prop_map(|([name, running, new, who], at)| Change {
+        name,
+        running,
+        new,
+        who,
+        at,
+    })
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    let last = (time(), time(), vec(text(), 0..3), text())
+        .prop_map(|(started, ended, events, outcome)| LastSession { started, ended, events, outcome });
+    let sessions = (option::of(last), option::of(time()), option::of(next_session()), any::<u32>());
+    (acs_status(), sessions, worker_status(), text(), vec(text(), 0..3)).prop_map(
+        |(acs, (last_session, open_session, next_session, retry_count), worker, url, warnings)| Status {
+            acs,
+            last_session,
+            open_session,
+            next_session,
+            retry_count,
+            worker,
+            connection_request_url: url,
+            warnings,
+        },
+    )
+}
+
+fn acs_status() -> impl Strategy<Value = AcsStatus> {
+    let state = select(vec![AcsState::Disabled, AcsState::NoUrl, AcsState::Never, AcsState::Disconnected]);
+    let stage = option::of(select(&Stage::ALL[..]));
+    (state, stage, option::of(text()), text(), source()).prop_map(
+        |(state, stage, reason, url, url_source)| AcsStatus { state, stage, reason, url, url_source },
+    )
+}
+
+fn worker_status() -> impl Strategy<Value = WorkerStatus> {
+    let state = select(vec![WorkerState::Starting, WorkerState::Running, WorkerState::Incompatible]);
+    let numbers = any::<(Option<i32>, u32, u64, u64)>();
+    (state, numbers, option::of(text())).prop_map(
+        |(state, (pid, restarts, revision, revision_wanted), reason)| WorkerStatus {
+            state,
+            pid,
+            restarts,
+            revision,
+            revision_wanted,
+            reason,
+        },
+    )
+}
+
+fn parameter_value() -> impl Strategy<Value = ParameterValue> {
+    (path(), value()).prop_map(|(name, value)| ParameterValue { name, value })
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        text().prop_map(Value::String),
+        any::<i32>().prop_map(Value::Int),
+        any::<u32>().prop_map(Value::UnsignedInt),
+        any::<i64>().prop_map(Value::Long),
+        any::<u64>().prop_map(Value::UnsignedLong),
+        any::<bool>().prop_map(Value::Boolean),
+        date_time().prop_map(Value::DateTime),
+        vec(any::<u8>(), 0..20).prop_map(Value::Base64),
+        vec(any::<u8>(), 0..20).prop_map(Value::HexBinary),
+    ]
+}
+
+fn date_time() -> impl Strategy<Value = DateTime> {
+    "[0-9]{3}[1-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?"
+        .prop_map(|text| DateTime::parse(&text).expect(&text))
+}
+
+fn path() -> impl Strategy<Value = ParamPath> {
+    "|[A-Za-z_][A-Za-z0-9_-]{0,8}(\\.([A-Za-z_][A-Za-z0-9_-]{0,8}|[1-9][0-9]{0,5}|\\{i\\})){0,5}\\.?"
+        .prop_map(|text| ParamPath::parse(&text).expect(&text))
+}
+
+fn url() -> impl Strategy<Value = HttpUrl> {
+    "https?://([a-z][a-z0-9-]{0,8}(\\.[a-z]{1,5})?|192\\.0\\.2\\.[1-9]|\\[2001:db8::[0-9a-f]{1,4}\\])(:[1-9][0-9]{0,3})?(/[a-z0-9/._~-]{0,20}(\\?[a-z0-9=&]{0,10})?)?"
+        .prop_map(|text| HttpUrl::parse(&text).expect(&text))
+}
+
+fn time() -> impl Strategy<Value = UtcTime> {
+    any::<i64>().prop_map(UtcTime::from_millis)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[ -~]{0,12}", any::<String>()]
+}
+
+fn short_text() -> impl Strategy<Value = Text<32>> {
+    ".{0,32}".prop_map(|text| Text::new(text).unwrap())
+}
