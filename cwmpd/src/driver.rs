@@ -111,7 +111,7 @@ struct Running {
 }
 
 enum SessionEnd {
-    Reported,
+    Over(SessionId, Outcome),
     Refused(Why),
     LinkLost,
 }
@@ -137,7 +137,7 @@ impl Driver {
                 end = finished(&mut self.running) => {
                     self.running = None;
                     match end {
-                        SessionEnd::Reported => self.agenda(agenda::Input::SessionEnded),
+                        SessionEnd::Over(session, outcome) => self.session_over(session, outcome).await,
                         SessionEnd::Refused(why) => self.agenda(agenda::Input::Refused(why)),
                         // Its reason is on its way here.
                         SessionEnd::LinkLost => {}
@@ -176,6 +176,14 @@ impl Driver {
         }
     }
 
+    /// Tells the agenda before the supervisor: the `Due` that answers the report must find it waiting.
+    async fn session_over(&mut self, session: SessionId, outcome: Outcome) {
+        self.agenda(agenda::Input::SessionEnded);
+        reach("worker.session-closing");
+        self.link.report(Report::SessionClosed { session, outcome });
+        reach_once_written("worker.session-closed").await;
+    }
+
     fn agenda(&mut self, input: agenda::Input) {
         let (agenda, actions) = std::mem::take(&mut self.agenda).step(now(), input);
         self.agenda = agenda;
@@ -209,7 +217,7 @@ async fn finished(running: &mut Option<Running>) -> SessionEnd {
     }
 }
 
-/// One session, from OpenSession to SessionClosed, with the configuration of its start (DECISIONS 12).
+/// One session, with the configuration of its start (DECISIONS 12).
 async fn run_session(
     link: Link,
     config: Arc<WorkerConfig>,
@@ -250,10 +258,7 @@ async fn run_session(
         Outcome::Succeeded => tracing::info!(session = session.0, "session succeeded"),
         Outcome::Failed(failure) => tracing::warn!(session = session.0, "session failed: {failure}"),
     }
-    reach("worker.session-closing");
-    link.report(Report::SessionClosed { session, outcome });
-    reach_once_written("worker.session-closed").await;
-    SessionEnd::Reported
+    SessionEnd::Over(session, outcome)
 }
 
 /// What ends a session before its machine does.

@@ -6,7 +6,13 @@ use std::path::Path;
 use tests::workspace_root;
 
 /// The files that may look into a secret; a new one is a decision, so it is added here by hand.
-const MAY_EXPOSE_SECRETS: &[&str] = &["ipc-proto/src/secret.rs"];
+const MAY_EXPOSE_SECRETS: &[&str] = &[
+    "ipc-proto/src/secret.rs",
+    // The words of a `set`, in its tests.
+    "supervisor/src/cli/args.rs",
+    // Takes what a person set into the candidate.
+    "supervisor/src/hub/people.rs",
+];
 
 const SOURCE_ROOTS: [&str; 4] = ["ipc-proto", "supervisor", "cwmpd", "tests"];
 const LONGEST_FILE: usize = 450;

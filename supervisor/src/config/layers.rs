@@ -63,7 +63,7 @@ impl Layers {
         let set = self.unsaved.get(row.name).or_else(|| self.startup.get(row.name));
         match set {
             Some(stored) if stored.source == Source::Acs => stored.in_force(),
-            _ => match (self.from_dhcp(row), set) {
+            _ => match (self.dhcp_value(row), set) {
                 (Some(text), _) => InForce { text, source: Source::Dhcp },
                 (None, Some(stored)) => stored.in_force(),
                 (None, None) => InForce {
@@ -90,7 +90,7 @@ impl Layers {
     }
 
     /// What DHCP supplies for this row now, if anything.
-    pub fn from_dhcp(&self, row: &'static Row) -> Option<&str> {
+    pub fn dhcp_value(&self, row: &'static Row) -> Option<&str> {
         // use_dhcp itself never comes from DHCP, so this recursion is one deep.
         let usable = row.from_dhcp && self.is_on(name::USE_DHCP);
         if usable { self.dhcp.get(row.name).map(String::as_str) } else { None }
@@ -110,7 +110,7 @@ impl Layers {
     pub fn propose(&mut self, row: &'static Row, text: String, who: String, at: UtcTime) {
         let based_on = self.in_force(row).text.to_owned();
         self.candidate.retain(|c| c.row.name != row.name);
-        let shadowed = self.from_dhcp(row).is_some();
+        let shadowed = self.dhcp_value(row).is_some();
         if text != based_on || shadowed {
             self.candidate.push(Candidate { row, text, who, at, based_on });
         }

@@ -138,7 +138,7 @@ impl Row {
         Self { secret: true, ..self }
     }
 
-    const fn from_dhcp(self) -> Self {
+    const fn dhcp(self) -> Self {
         Self { from_dhcp: true, ..self }
     }
 
@@ -232,7 +232,7 @@ pub static TABLE: &[Row] = &[
         .help("1 takes the ACS URL and what else the DHCP server gives (option 43); 0 ignores DHCP."),
     Row::new(name::ACS_URL, "ACS URL", Kind::Url, "")
         .path("Device.ManagementServer.URL")
-        .from_dhcp()
+        .dhcp()
         .help("Where the ACS is: http://HOST:PORT/PATH or https. Empty: no ACS, no sessions."),
     Row::new("cwmp.acs_username", "ACS Username", Kind::Text(256), "")
         .path("Device.ManagementServer.Username")
@@ -283,16 +283,16 @@ pub static TABLE: &[Row] = &[
         .help("1: the ACS alone decides about firmware; 0: other means may be used."),
     Row::new("cwmp.provisioning_code", "Provisioning Code", Kind::Text(64), "")
         .path("Device.DeviceInfo.ProvisioningCode")
-        .from_dhcp()
+        .dhcp()
         .help("Tells the ACS how to provision this device, such as TLCO.GRP2; up to 64 characters."),
     Row::new(name::RETRY_MIN_WAIT, "Retry Minimum Wait", Kind::Unsigned { min: 1, max: 65_535 }, "5")
         .path("Device.ManagementServer.CWMPRetryMinimumWaitInterval")
-        .from_dhcp()
+        .dhcp()
         .at_once()
         .help("Seconds that the first retry of a failed session waits at the least, 1 to 65535."),
     Row::new(name::RETRY_MULTIPLIER, "Retry Multiplier", Kind::Unsigned { min: 1000, max: 65_535 }, "2000")
         .path("Device.ManagementServer.CWMPRetryIntervalMultiplier")
-        .from_dhcp()
+        .dhcp()
         .at_once()
         .help("How much longer each further retry waits, in thousandths, 1000 to 65535."),
     Row::new(name::ACS_RESPONSE_TIMEOUT, "ACS Response Timeout", Kind::Unsigned { min: 30, max: 600 }, "60")

@@ -1,7 +1,7 @@
 //! What changes something: planned against the state, committed, then answered.
 
 use ipc_proto::{
-    Fault, FaultCode, ParamPath, Secret, UtcTime, Value,
+    Fault, FaultCode, UtcTime,
     control::Response,
     worker::{EventId, Outcome, Query, Reply, SessionId, SetStatus},
 };
@@ -12,7 +12,6 @@ use super::{
     state,
 };
 use crate::{
-    config::table::{self, Access, Author, Effect},
     model::transaction,
     store::{Fact, Write},
 };
@@ -175,56 +174,5 @@ impl Hub {
         self.state.last_session = Some(record.clone());
         self.store.log_session(record);
         Some((writes, Then::SessionEnded))
-    }
-
-    // ---- requests that change nothing on disk ----
-
-    pub(super) fn set(&mut self, name: &str, value: Secret, who: &str) -> Response {
-        let row = match table::row(name) {
-            Ok(row) => row,
-            Err(error) => return Response::Refused(error.to_string()),
-        };
-        if row.access == Access::Stack {
-            return Response::Refused(format!("{name} is read-only: the device sets it by itself"));
-        }
-        let text = match row.parse(value.expose(), Author::Person) {
-            Ok(text) => text,
-            Err(error) => return Response::Refused(error.to_string()),
-        };
-        self.state.layers.propose(row, text, who.to_owned(), UtcTime::now());
-        let mut notes = Vec::new();
-        if self.state.layers.from_dhcp(row).is_some() {
-            notes.push("stored, but not in force while cwmp.use_dhcp=1".to_owned());
-        }
-        match self.state.layers.pending(row) {
-            Some(_) if row.effect == Effect::NextSession => {
-                notes.push("waits for `apply`; counts from the next session on".to_owned());
-            }
-            Some(_) => notes.push("waits for `apply`".to_owned()),
-            None => notes.push("that is the running value: nothing to apply".to_owned()),
-        }
-        Response::Done(notes)
-    }
-
-    pub(super) fn get(&self, name: &str) -> Response {
-        let value = match table::row(name) {
-            Ok(row) => {
-                let text = self.state.layers.in_force(row).text;
-                if row.secret {
-                    Value::String(Secret::new(text).masked().to_owned())
-                } else {
-                    row.value(text)
-                }
-            }
-            Err(error) => {
-                let path = ParamPath::parse(name).ok();
-                let parameter = path.and_then(|path| self.schema.parameter(&path));
-                match parameter {
-                    Some(parameter) => self.sources().value(parameter),
-                    None => return Response::Refused(error.to_string()),
-                }
-            }
-        };
-        Response::Value { name: name.to_owned(), value }
     }
 }

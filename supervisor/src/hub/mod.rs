@@ -8,21 +8,20 @@ pub mod access;
 pub mod boot;
 pub mod command;
 mod job;
+mod people;
 mod session;
 mod snapshot;
 pub mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod worker_link;
 
 use std::{collections::VecDeque, future::pending, time::Duration};
 
 use ipc_proto::{
-    control::{Request, Response},
-    worker::{
-        DeviceId, Due, EventId, Failure, NextSession, Outcome, Push, Query, Reply, Report, SessionId, Stage,
-        ToSupervisor, ToWorker, WorkerConfig,
-    },
+    control::Response,
+    worker::{DeviceId, Due, EventId, NextSession, Push, WorkerConfig},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -30,7 +29,7 @@ use tokio::{
 };
 
 use self::{
-    command::{Answer, Client, Command, Link, LinkId, Progress, Wait},
+    command::{Command, Link, Progress},
     job::{Job, Then},
     session::OpenSession,
     state::State,
@@ -162,7 +161,7 @@ impl Hub {
         match command {
             Command::Control(request, client) => self.control(request, client),
             Command::WorkerConnected(link) => self.worker_connected(link),
-            Command::FromWorker(id, message) if self.is_current(id) => self.from_worker(id, message),
+            Command::FromWorker(id, message) if self.is_current(id) => self.worker_says(id, message),
             // A link that was replaced: whatever it still says is void.
             Command::FromWorker(..) => {}
             Command::WorkerLost(id, reason) if self.is_current(id) => {
@@ -175,160 +174,6 @@ impl Hub {
             Command::Shutdown => {}
         }
     }
-
-    // ---- people ----
-
-    fn control(&mut self, request: Request, client: Client) {
-        if let Some(reason) = access::refusal(client.role, &client.who, &request) {
-            tracing::warn!("refused {}: {reason}", client.who);
-            return client.answer(Response::Refused(reason));
-        }
-        let response = match request {
-            Request::Set { name, value } => self.set(&name, value, &client.who),
-            Request::Get { name } => self.get(&name),
-            Request::ShowParameters => Response::Parameters(status::rows(&self.state.layers)),
-            Request::ShowChanges => Response::Changes(status::changes(&self.state.layers)),
-            Request::Status => Response::Status(Box::new(self.status())),
-            Request::Revert => {
-                let count = self.state.layers.candidate.len();
-                self.state.layers.candidate.clear();
-                Response::Done(vec![format!("dropped {count} changes")])
-            }
-            Request::Inform => {
-                self.inform();
-                Response::Done(vec![])
-            }
-            Request::Restart => return self.restart(&client),
-            Request::Apply { force, now } => return self.queue(Job::Apply { force, client }, now),
-            Request::Save => return self.queue(Job::Save { client }, false),
-        };
-        client.answer(response);
-    }
-
-    fn queue(&mut self, job: Job, now: bool) {
-        let Some(client) = job.client() else { return };
-        if self.jobs_of_people.len() >= MAX_WAITING {
-            return client
-                .answer(Response::Refused("busy: too many changes wait, try again later".to_owned()));
-        }
-        if let Some(session) = &self.session {
-            if now {
-                let reason = "ended by `apply --now`".to_owned();
-                self.end_session(session.id, Failure { stage: Stage::Worker, reason });
-            } else {
-                let why = "a session with the ACS is open; waiting for its end (`apply --now` ends it)";
-                client.answer(Response::Waiting(why.to_owned()));
-            }
-        }
-        self.jobs_of_people.push_back(job);
-    }
-
-    fn inform(&mut self) {
-        if self.link.is_some() {
-            self.push(Push::InformNow);
-        } else {
-            self.asked = true;
-        }
-    }
-
-    fn restart(&mut self, client: &Client) {
-        let workers = self.progress.borrow().workers;
-        self.asked = true;
-        self.push(Push::Stop);
-        self.launcher.restart(self.link.as_ref().map(|link| link.pid));
-        let response = Response::Done(vec![]);
-        client.send(Answer { response, wait: Wait::NewWorker(workers) });
-    }
-
-    // ---- the worker ----
-
-    fn worker_connected(&mut self, link: Link) {
-        if self.link.is_some() {
-            tracing::warn!("another worker connected: the older link is dropped");
-            self.drop_link("another worker took its place");
-        }
-        tracing::info!("worker connected, pid {}", link.pid);
-        self.process.connected();
-        self.progress.send_modify(|p| p.workers += 1);
-        let id = link.id;
-        self.link = Some(link);
-        self.jobs_of_worker.push_back(Job::Greet(id));
-    }
-
-    fn from_worker(&mut self, link: LinkId, message: ToSupervisor) {
-        match message {
-            ToSupervisor::Heartbeat => {}
-            ToSupervisor::Report(Report::InUse(revision)) => {
-                self.progress.send_modify(|p| p.in_use = revision);
-            }
-            ToSupervisor::Report(Report::Next(next)) => self.next_session = next,
-            ToSupervisor::Report(Report::SessionClosed { session, outcome }) => {
-                self.jobs_of_worker.push_back(Job::Close(session, outcome));
-            }
-            ToSupervisor::Query { id, query: Query::Prepare { session, read } } => {
-                let reply = match self.session.as_mut().filter(|open| open.id == session) {
-                    // Built from its fields: the session is borrowed beside them.
-                    Some(open) => {
-                        open.prepare(&self.schema, sources(&self.state, &self.device, &self.settings), &read)
-                    }
-                    None => Reply::NoSession,
-                };
-                self.reply(link, id, reply);
-            }
-            ToSupervisor::Query { id, query: Query::Page { session, read, page } } => {
-                let open = self.session.as_ref().filter(|open| open.id == session);
-                let reply = open.map_or(Reply::NoSession, |open| open.page(read, page));
-                self.reply(link, id, reply);
-            }
-            ToSupervisor::Query { id, query } => {
-                self.jobs_of_worker.push_back(Job::Query { link, id, query })
-            }
-        }
-        if self.jobs_of_worker.len() > MAX_WAITING {
-            self.drop_link("it asked too much at once");
-        }
-    }
-
-    fn is_current(&self, id: LinkId) -> bool {
-        self.link.as_ref().is_some_and(|link| link.id == id)
-    }
-
-    /// Forgets the worker's connection; an open session counts as failed.
-    fn drop_link(&mut self, reason: &str) {
-        self.link = None;
-        self.next_session = None;
-        self.progress.send_modify(|p| p.in_use = 0);
-        self.jobs_of_worker.retain(|job| !job.is_query());
-        if let Some(open) = &self.session {
-            let reason = format!("the worker was lost in the session: {reason}");
-            self.jobs_of_worker.push_back(Job::Close(open.id, failed(reason)));
-        }
-    }
-
-    fn end_session(&mut self, session: SessionId, failure: Failure) {
-        self.push(Push::EndSession(session));
-        self.jobs_of_worker.push_back(Job::Close(session, Outcome::Failed(failure)));
-    }
-
-    fn reply(&mut self, link: LinkId, id: u32, reply: Reply) {
-        if self.is_current(link) {
-            self.send(ToWorker::Reply { id, reply });
-        }
-    }
-
-    fn push(&mut self, push: Push) {
-        self.send(ToWorker::Push(push));
-    }
-
-    fn send(&mut self, message: ToWorker) {
-        let sent = self.link.as_ref().map(|link| link.messages.try_send(message).is_ok());
-        if sent == Some(false) {
-            tracing::warn!("the worker does not read its messages: disconnected");
-            self.drop_link("it did not read its messages");
-        }
-    }
-
-    // ---- jobs ----
 
     /// Starts what can be started: jobs without writes are done at once, the first with writes goes to disk.
     fn start_jobs(&mut self) {
@@ -407,24 +252,6 @@ impl Hub {
         }
     }
 
-    fn applied(&mut self, client: &Client, result: Result<(), CommitError>) {
-        if let Err(error) = result {
-            return client.answer(Response::Refused(error.to_string()));
-        }
-        self.state.layers.candidate.clear();
-        self.refresh_config();
-        let mut notes = Vec::new();
-        if !state::unsaved_names(&self.state.layers).is_empty() {
-            notes.push("running, not saved: `save` keeps it over a reboot".to_owned());
-        }
-        let wait = if self.link.is_some() { Wait::InUse(self.revision()) } else { Wait::No };
-        if self.link.is_none() {
-            notes
-                .push("warning: the worker is not running; it will use the change when it starts".to_owned());
-        }
-        client.send(Answer { response: Response::Done(notes), wait });
-    }
-
     /// Pushes the configuration if it is another one than the worker was given.
     fn refresh_config(&mut self) {
         let revision = self.revision();
@@ -461,18 +288,6 @@ impl Hub {
     }
 }
 
-impl Client {
-    /// Answers without waiting for anything.
-    fn answer(&self, response: Response) {
-        self.send(Answer { response, wait: Wait::No });
-    }
-
-    fn send(&self, answer: Answer) {
-        // A client that left does not wait for its answer.
-        let _ = self.answers.try_send(answer);
-    }
-}
-
 fn sources<'a>(state: &'a State, device: &'a DeviceId, settings: &'a Settings) -> Sources<'a> {
     Sources {
         layers: &state.layers,
@@ -480,10 +295,6 @@ fn sources<'a>(state: &'a State, device: &'a DeviceId, settings: &'a Settings) -
         settings: &settings.device,
         parameter_key: state.fact(crate::store::Fact::ParameterKey),
     }
-}
-
-fn failed(reason: String) -> Outcome {
-    Outcome::Failed(Failure { stage: Stage::Worker, reason })
 }
 
 async fn committed(in_flight: &mut Option<InFlight>) -> Result<(), CommitError> {

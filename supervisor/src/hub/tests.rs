@@ -4,13 +4,21 @@ use std::path::Path;
 
 use ipc_proto::{
     Secret,
-    control::{AcsState, ParameterRow, Status, WorkerState},
+    control::{AcsState, ParameterRow, Request, Response, Status, WorkerState},
     text::ParameterKey,
-    worker::{DeclaredType, Event, EventCode, Read, SessionOpened, SetValue, Why},
+    worker::{
+        DeclaredType, Event, EventCode, Failure, Outcome, Query, Read, Reply, Report, SessionId,
+        SessionOpened, SetValue, Stage, ToSupervisor, ToWorker, Why,
+    },
 };
 use tempfile::TempDir;
 
-use super::{access::Role, boot::Start, *};
+use super::{
+    access::Role,
+    boot::Start,
+    command::{Answer, Client, LinkId},
+    *,
+};
 
 struct Bench {
     commands: mpsc::Sender<Command>,

@@ -1,0 +1,161 @@
+//! What people ask: answered at once, or queued as a job in its turn.
+
+use ipc_proto::{
+    ParamPath, Secret, UtcTime, Value,
+    control::{Request, Response},
+    worker::{Failure, Push, Stage},
+};
+
+use super::{
+    Hub, MAX_WAITING, access,
+    command::{Answer, Client, Wait},
+    job::Job,
+    state, status,
+};
+use crate::{
+    config::table::{self, Access, Author, Effect},
+    store::CommitError,
+};
+
+impl Hub {
+    pub(super) fn control(&mut self, request: Request, client: Client) {
+        if let Some(reason) = access::refusal(client.role, &client.who, &request) {
+            tracing::warn!("refused {}: {reason}", client.who);
+            return client.answer(Response::Refused(reason));
+        }
+        let response = match request {
+            Request::Set { name, value } => self.set(&name, value, &client.who),
+            Request::Get { name } => self.get(&name),
+            Request::ShowParameters => Response::Parameters(status::rows(&self.state.layers)),
+            Request::ShowChanges => Response::Changes(status::changes(&self.state.layers)),
+            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Revert => {
+                let count = self.state.layers.candidate.len();
+                self.state.layers.candidate.clear();
+                Response::Done(vec![format!("dropped {count} changes")])
+            }
+            Request::Inform => {
+                self.inform();
+                Response::Done(vec![])
+            }
+            Request::Restart => return self.restart(&client),
+            Request::Apply { force, now } => return self.queue(Job::Apply { force, client }, now),
+            Request::Save => return self.queue(Job::Save { client }, false),
+        };
+        client.answer(response);
+    }
+
+    pub(super) fn queue(&mut self, job: Job, now: bool) {
+        let Some(client) = job.client() else { return };
+        if self.jobs_of_people.len() >= MAX_WAITING {
+            return client
+                .answer(Response::Refused("busy: too many changes wait, try again later".to_owned()));
+        }
+        if let Some(session) = &self.session {
+            if now {
+                let reason = "ended by `apply --now`".to_owned();
+                self.end_session(session.id, Failure { stage: Stage::Worker, reason });
+            } else {
+                let why = "a session with the ACS is open; waiting for its end (`apply --now` ends it)";
+                client.answer(Response::Waiting(why.to_owned()));
+            }
+        }
+        self.jobs_of_people.push_back(job);
+    }
+
+    pub(super) fn inform(&mut self) {
+        if self.link.is_some() {
+            self.push(Push::InformNow);
+        } else {
+            self.asked = true;
+        }
+    }
+
+    pub(super) fn restart(&mut self, client: &Client) {
+        let workers = self.progress.borrow().workers;
+        self.asked = true;
+        self.push(Push::Stop);
+        self.launcher.restart(self.link.as_ref().map(|link| link.pid));
+        let response = Response::Done(vec![]);
+        client.send(Answer { response, wait: Wait::NewWorker(workers) });
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: Secret, who: &str) -> Response {
+        let row = match table::row(name) {
+            Ok(row) => row,
+            Err(error) => return Response::Refused(error.to_string()),
+        };
+        if row.access == Access::Stack {
+            return Response::Refused(format!("{name} is read-only: the device sets it by itself"));
+        }
+        let text = match row.parse(value.expose(), Author::Person) {
+            Ok(text) => text,
+            Err(error) => return Response::Refused(error.to_string()),
+        };
+        self.state.layers.propose(row, text, who.to_owned(), UtcTime::now());
+        let mut notes = Vec::new();
+        if self.state.layers.dhcp_value(row).is_some() {
+            notes.push("stored, but not in force while cwmp.use_dhcp=1".to_owned());
+        }
+        match self.state.layers.pending(row) {
+            Some(_) if row.effect == Effect::NextSession => {
+                notes.push("waits for `apply`; counts from the next session on".to_owned());
+            }
+            Some(_) => notes.push("waits for `apply`".to_owned()),
+            None => notes.push("that is the running value: nothing to apply".to_owned()),
+        }
+        Response::Done(notes)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Response {
+        let value = match table::row(name) {
+            Ok(row) => {
+                let text = self.state.layers.in_force(row).text;
+                if row.secret {
+                    Value::String(Secret::new(text).masked().to_owned())
+                } else {
+                    row.value(text)
+                }
+            }
+            Err(error) => {
+                let path = ParamPath::parse(name).ok();
+                let parameter = path.and_then(|path| self.schema.parameter(&path));
+                match parameter {
+                    Some(parameter) => self.sources().value(parameter),
+                    None => return Response::Refused(error.to_string()),
+                }
+            }
+        };
+        Response::Value { name: name.to_owned(), value }
+    }
+
+    pub(super) fn applied(&mut self, client: &Client, result: Result<(), CommitError>) {
+        if let Err(error) = result {
+            return client.answer(Response::Refused(error.to_string()));
+        }
+        self.state.layers.candidate.clear();
+        self.refresh_config();
+        let mut notes = Vec::new();
+        if !state::unsaved_names(&self.state.layers).is_empty() {
+            notes.push("running, not saved: `save` keeps it over a reboot".to_owned());
+        }
+        let wait = if self.link.is_some() { Wait::InUse(self.revision()) } else { Wait::No };
+        if self.link.is_none() {
+            notes
+                .push("warning: the worker is not running; it will use the change when it starts".to_owned());
+        }
+        client.send(Answer { response: Response::Done(notes), wait });
+    }
+}
+
+impl Client {
+    /// Answers without waiting for anything.
+    pub(super) fn answer(&self, response: Response) {
+        self.send(Answer { response, wait: Wait::No });
+    }
+
+    fn send(&self, answer: Answer) {
+        // A client that left does not wait for its answer.
+        let _ = self.answers.try_send(answer);
+    }
+}
