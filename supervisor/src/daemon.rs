@@ -19,9 +19,10 @@ use crate::{
         command::{Command, Progress},
         state::State,
     },
+    launch,
     settings::{Launch, Settings},
     store::Store,
-    worker::{self, launch},
+    worker,
 };
 
 /// Commands that may wait for the hub.
@@ -69,7 +70,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let (store, contents, warnings) = Store::open(&settings.state_dir)?;
+    let (store, contents, mut warnings) = Store::open(&settings.state_dir)?;
     warnings.iter().for_each(|warning| tracing::error!("{warning}"));
     let boot_id = boot::boot_id(&settings.device.boot_id)?;
     let device = identity::identity(&settings.device, &contents.facts);
@@ -79,8 +80,12 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let factory = settings.factory.values().map_err(|(_, reason)| anyhow::anyhow!(reason))?;
     let start = Start { device: &device, boot_id: &boot_id, factory: &factory, random };
     let writes = start.run(&mut state);
-    if !writes.is_empty() {
-        store.commit(writes).await.context("the store's thread is gone")??;
+    if !writes.is_empty()
+        && let Err(error) = store.commit(writes).await.context("the store's thread is gone")?
+    {
+        // The device stays in reach: it runs from memory, and the next start writes the same again.
+        tracing::error!("this start could not be stored: {error}");
+        warnings.push(format!("this start could not be stored: {error}"));
     }
 
     make_runtime_dir(&settings)?;
@@ -104,8 +109,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     tokio::spawn(control::serve(control_socket, limit, hub.clone(), follow));
     tokio::spawn(worker::serve(worker_socket, user.uid, settings.timing, hub.clone()));
     eprintln!("ready: {}", control_path.display());
-    let launcher = launch::Launcher::start(&settings, user, worker_path.clone(), hub.clone());
-    let parts = Parts { settings, device, state, store, launcher, warnings, progress };
+    let (launcher, news) = launch::Launcher::start(&settings, user, worker_path.clone());
+    let parts = Parts { settings, device, state, store, launcher, news, warnings, progress };
     let end = async move {
         tokio::select! { _ = stop.recv() => {}, _ = interrupt.recv() => {} }
         // The hub is gone only when it ended by itself.

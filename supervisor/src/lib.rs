@@ -8,6 +8,7 @@ mod control;
 pub mod daemon;
 mod device;
 mod hub;
+mod launch;
 mod model;
 pub mod settings;
 mod store;

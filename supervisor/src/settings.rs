@@ -180,22 +180,14 @@ pub enum SettingsError {
         /// Why.
         error: std::io::Error,
     },
-    /// Not TOML, an unknown key, a wrong type.
-    #[error("{path}: {error}")]
-    Toml {
-        /// The file.
-        path: PathBuf,
-        /// With line and column.
-        error: Box<toml::de::Error>,
-    },
-    /// A value that cannot be.
+    /// Not TOML, an unknown key, a wrong type, a value that cannot be. Never the line itself: it may hold a secret.
     #[error("{path}, line {line}: {reason}")]
     Value {
         /// The file.
         path: PathBuf,
         /// Counts from 1.
         line: usize,
-        /// What would be accepted.
+        /// What is wrong, or what would be accepted.
         reason: String,
     },
 }
@@ -209,9 +201,11 @@ impl Settings {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
-        let settings: Self = toml::from_str(text)
-            .map_err(|error| SettingsError::Toml { path: path.to_owned(), error: Box::new(error) })?;
         let at = |line, reason| SettingsError::Value { path: path.to_owned(), line, reason };
+        let settings: Self = toml::from_str(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            at(line_of_offset(text, offset), error.message().to_owned())
+        })?;
         settings.factory.values().map_err(|(offset, reason)| at(line_of_offset(text, offset), reason))?;
         settings.check().map_err(|(key, reason)| at(line_of_key(text, key), format!("{key}: {reason}")))?;
         Ok(settings)

@@ -13,12 +13,12 @@ use tokio::{
 };
 
 use crate::hub::{
-    access,
+    access::{self, Role},
     command::{Answer, Client, Command, Progress, Wait},
 };
 
-/// Clients at the same time; one more is told to come back later.
-const MAX_CLIENTS: usize = 32;
+/// Clients that are being told that there is no place for them; more are dropped.
+const MAX_TURNED_AWAY: usize = 8;
 /// Answers to one request: what it waits for, and the final one.
 const MAX_ANSWERS: usize = 4;
 /// How long `apply` waits for the worker to use the change.
@@ -33,7 +33,8 @@ pub async fn serve(
     hub: mpsc::Sender<Command>,
     progress: watch::Receiver<Progress>,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let places = Places::default();
+    let refusals = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     loop {
         let (connection, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -44,49 +45,124 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!("pid {} turned away: {MAX_CLIENTS} clients are connected", peer.pid);
-            continue;
-        };
+        let (role, who) = access::caller(&peer);
         let (hub, progress) = (hub.clone(), progress.clone());
-        tokio::spawn(async move {
-            match serve_one(connection, peer, limit, &hub, progress).await {
-                Err(ChannelError::Closed) | Ok(()) => {}
-                Err(error) => tracing::warn!("pid {} on the management socket: {error}", peer.pid),
-            }
-            drop(place);
-        });
+        let caller = Caller { connection, role, who, limit };
+        if let Ok(place) = Arc::clone(places.of(role)).try_acquire_owned() {
+            tokio::spawn(async move {
+                report(&peer, caller.serve(&hub, progress).await);
+                drop(place);
+            });
+        } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
+            tracing::warn!("pid {} turned away: {} clients are connected", peer.pid, places_for(role));
+            tokio::spawn(async move {
+                report(&peer, caller.turn_away().await);
+                drop(refusal);
+            });
+        }
     }
 }
 
-async fn serve_one(
-    connection: Connection,
-    peer: Peer,
-    limit: Duration,
-    hub: &mpsc::Sender<Command>,
-    mut progress: watch::Receiver<Progress>,
-) -> Result<(), ChannelError> {
-    let (mut sender, mut receiver, _) =
-        connection.hello::<Response, Request>(Protocol::Control, limit).await?;
-    let (role, who) = access::caller(&peer);
-    loop {
-        let request = receiver.receive().await?;
-        let (answers, mut queue) = mpsc::channel(MAX_ANSWERS);
-        let client = Client { who: who.clone(), role, answers };
-        if hub.send(Command::Control(request, client)).await.is_err() {
-            return Ok(());
+/// Clients of one role at the same time.
+const fn places_for(role: Role) -> usize {
+    match role {
+        Role::Admin => 32,
+        Role::Viewer => 16,
+        Role::Nobody => 4,
+    }
+}
+
+/// Each role has places of its own, so that those who may do less cannot keep out those who may do more.
+struct Places {
+    admins: Arc<Semaphore>,
+    viewers: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let [admins, viewers, strangers] =
+            [Role::Admin, Role::Viewer, Role::Nobody].map(|role| Arc::new(Semaphore::new(places_for(role))));
+        Self { admins, viewers, strangers }
+    }
+}
+
+impl Places {
+    fn of(&self, role: Role) -> &Arc<Semaphore> {
+        match role {
+            Role::Admin => &self.admins,
+            Role::Viewer => &self.viewers,
+            Role::Nobody => &self.strangers,
         }
-        // The hub drops its end after the final answer.
-        while let Some(Answer { mut response, wait }) = queue.recv().await {
-            if let Response::Done(notes) = &mut response {
-                notes.extend(follow(wait, &mut progress).await);
+    }
+}
+
+fn report(peer: &Peer, end: Result<(), ChannelError>) {
+    match end {
+        Err(ChannelError::Closed) | Ok(()) => {}
+        Err(error) => tracing::warn!("pid {} on the management socket: {error}", peer.pid),
+    }
+}
+
+/// A connection and who the kernel says it is.
+struct Caller {
+    connection: Connection,
+    role: Role,
+    who: String,
+    limit: Duration,
+}
+
+impl Caller {
+    async fn serve(
+        self,
+        hub: &mpsc::Sender<Command>,
+        mut progress: watch::Receiver<Progress>,
+    ) -> Result<(), ChannelError> {
+        let Self { connection, role, who, limit } = self;
+        let (mut sender, mut receiver, _) =
+            connection.hello::<Response, Request>(Protocol::Control, limit).await?;
+        loop {
+            let request = match role {
+                Role::Admin | Role::Viewer => receiver.receive().await?,
+                // Whoever may do nothing need not stay to do it.
+                Role::Nobody => soon(limit, receiver.receive()).await?,
+            };
+            let (answers, mut queue) = mpsc::channel(MAX_ANSWERS);
+            let client = Client { who: who.clone(), role, answers };
+            if hub.send(Command::Control(request, client)).await.is_err() {
+                return Ok(());
             }
-            sender.send(&response, limit).await?;
-            if response.is_final() {
-                break;
+            // The hub drops its end after the final answer.
+            while let Some(Answer { mut response, wait }) = queue.recv().await {
+                if let Response::Done(notes) = &mut response {
+                    notes.extend(follow(wait, &mut progress).await);
+                }
+                sender.send(&response, limit).await?;
+                if response.is_final() {
+                    break;
+                }
             }
         }
     }
+
+    /// Answers its first request with the reason why it is not served.
+    async fn turn_away(self) -> Result<(), ChannelError> {
+        let Self { connection, role, limit, .. } = self;
+        let (mut sender, mut receiver, _) =
+            connection.hello::<Response, Request>(Protocol::Control, limit).await?;
+        soon(limit, receiver.receive()).await?;
+        let count = places_for(role);
+        let busy =
+            format!("busy: {count} clients are connected already: end some of them, or try again later");
+        sender.send(&Response::Refused(busy), limit).await
+    }
+}
+
+async fn soon<T>(
+    limit: Duration,
+    what: impl Future<Output = Result<T, ChannelError>>,
+) -> Result<T, ChannelError> {
+    timeout(limit, what).await.map_err(|_| ChannelError::Stalled(limit))?
 }
 
 /// Waits for what an answer promises, up to a limit; the note says what came of it.

@@ -20,8 +20,6 @@ pub enum Command {
     WorkerLost(LinkId, String),
     /// A worker with another protocol number was turned away.
     WorkerIncompatible(String),
-    /// The launcher's news.
-    Process(ProcessNews),
     /// Stop the worker and end.
     Shutdown,
 }
@@ -66,15 +64,6 @@ pub struct Link {
     pub pid: i32,
     /// Bounded: a worker that does not read is disconnected.
     pub messages: mpsc::Sender<ToWorker>,
-}
-
-/// What the launcher tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProcessNews {
-    /// A process was started.
-    Started,
-    /// It ended, for this reason, and is started again later.
-    Waiting(String),
 }
 
 /// What front ends may watch.

@@ -35,11 +35,11 @@ use self::{
     state::State,
 };
 use crate::{
+    launch::{Launcher, News},
     model::{read::Sources, schema::Schema},
     settings::Settings,
     store::{CommitError, Store, Write},
     test_points,
-    worker::launch::Launcher,
 };
 
 /// Jobs of people that wait at the most.
@@ -57,6 +57,8 @@ pub struct Parts {
     pub store: Store,
     /// Starts the worker.
     pub launcher: Launcher,
+    /// What the launcher tells.
+    pub news: mpsc::Receiver<News>,
     /// For the status.
     pub warnings: Vec<String>,
     /// Followed by front ends.
@@ -71,6 +73,7 @@ pub struct Hub {
     state: State,
     store: Store,
     launcher: Launcher,
+    news: mpsc::Receiver<News>,
     warnings: Vec<String>,
     progress: watch::Sender<Progress>,
     jobs_of_worker: VecDeque<Job>,
@@ -104,7 +107,7 @@ struct InFlight {
 impl Hub {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, device, state, store, launcher, warnings, progress } = parts;
+        let Parts { settings, device, state, store, launcher, news, warnings, progress } = parts;
         // A retry that was due before a restart stays due: only what is new brings it forward.
         let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
         Self {
@@ -115,6 +118,7 @@ impl Hub {
             state,
             store,
             launcher,
+            news,
             warnings,
             progress,
             jobs_of_worker: VecDeque::new(),
@@ -147,6 +151,8 @@ impl Hub {
                     None | Some(Command::Shutdown) => break,
                     Some(command) => self.handle(command),
                 },
+                // No more news from a launcher that launches nothing.
+                Some(news) = self.news.recv() => self.process.follow(&news),
                 result = committed(&mut self.in_flight) => self.after_commit(result),
                 _ = backups.tick() => self.store.backup(),
             }
@@ -170,7 +176,6 @@ impl Hub {
             }
             Command::WorkerLost(..) => {}
             Command::WorkerIncompatible(reason) => self.process.incompatible(reason),
-            Command::Process(news) => self.process.follow(&news),
             Command::Shutdown => {}
         }
     }
@@ -221,7 +226,10 @@ impl Hub {
         match then {
             Then::Applied(client) => self.applied(&client, result),
             Then::Saved(client, count) => client.answer(match result {
-                Ok(()) => Response::Done(vec![format!("saved {count} values")]),
+                Ok(()) => Response::Done(vec![match count {
+                    1 => "saved 1 value".to_owned(),
+                    n => format!("saved {n} values"),
+                }]),
                 Err(error) => Response::Refused(error.to_string()),
             }),
             Then::Reply { link, id, reply } => {

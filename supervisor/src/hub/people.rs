@@ -32,7 +32,10 @@ impl Hub {
             Request::Revert => {
                 let count = self.state.layers.candidate.len();
                 self.state.layers.candidate.clear();
-                Response::Done(vec![format!("dropped {count} changes")])
+                Response::Done(vec![match count {
+                    1 => "dropped 1 change".to_owned(),
+                    n => format!("dropped {n} changes"),
+                }])
             }
             Request::Inform => {
                 self.inform();

@@ -7,13 +7,14 @@ use ipc_proto::{
     },
 };
 
-use super::{Hub, command::ProcessNews};
+use super::Hub;
 use crate::{
     config::{
         layers::Layers,
         table::{Row, TABLE, name},
     },
     device::identity,
+    launch::News,
     store::SessionRecord,
 };
 
@@ -27,13 +28,13 @@ pub struct Process {
 
 impl Process {
     /// Follows the launcher's news.
-    pub fn follow(&mut self, news: &ProcessNews) {
+    pub fn follow(&mut self, news: &News) {
         match news {
-            ProcessNews::Started => {
+            News::Started => {
                 self.starts += 1;
                 self.waiting = None;
             }
-            ProcessNews::Waiting(reason) => {
+            News::Waiting(reason) => {
                 tracing::warn!("the worker ended: {reason}");
                 self.waiting = Some(reason.clone());
             }

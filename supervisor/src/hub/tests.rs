@@ -41,8 +41,9 @@ fn hub(dir: &Path, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()
     let start = Start { device: &device, boot_id: "boot-1", factory: &Default::default(), random: [7; 24] };
     let writes = start.run(&mut state);
     let started = store.commit(writes);
+    let (launcher, news) = Launcher::none();
     let (progress, _) = watch::channel(Progress::default());
-    let parts = Parts { settings, device, state, store, launcher: Launcher::none(), warnings, progress };
+    let parts = Parts { settings, device, state, store, launcher, news, warnings, progress };
     async move {
         started.await.unwrap().unwrap();
         Hub::new(parts).run(commands).await;

@@ -87,5 +87,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
          CREATE TABLE IF NOT EXISTS session (id INTEGER PRIMARY KEY, started INTEGER NOT NULL,
              ended INTEGER NOT NULL, events TEXT NOT NULL, stage TEXT, reason TEXT) STRICT;",
     )?;
-    Ok(db)
+    // A damaged one would lose every line from here on.
+    match db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?.as_str() {
+        "ok" => Ok(db),
+        _ => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+            None,
+        )),
+    }
 }

@@ -1,7 +1,7 @@
 //! `state.db`: values, events and facts that were promised; synced to disk before the promise.
 //!
 //! A file that fails its check is renamed to `state.db.damaged` (one is kept, none is deleted unseen) and the
-//! backup `state.db.backup` takes its place; without a backup the device starts as from the factory.
+//! backup `state.db.backup` takes its place; without a good backup the device starts as from the factory.
 
 use std::{
     fs, io,
@@ -27,6 +27,7 @@ use crate::{
 };
 
 const FILE: &str = "state.db";
+const BACKUP: &str = "state.db.backup";
 
 /// The open file.
 pub struct StateDb {
@@ -39,22 +40,18 @@ impl StateDb {
     /// Opens, checks and loads the file; sets a damaged one aside.
     pub fn open(dir: &Path, notices: &mut Vec<String>) -> Result<(Self, Contents), OpenError> {
         let path = dir.join(FILE);
-        let opened = match connect(&path) {
-            Ok(db) => load(&db).map(|contents| (db, contents)),
-            Err(error) => Err(error),
-        };
-        let (db, contents) = match opened {
-            Ok(opened) => opened,
-            Err(Trouble::Fatal(error)) => return Err(error),
-            Err(Trouble::Damaged(reason)) => {
-                notices.push(set_aside(dir, &reason)?);
-                let db = connect(&path).map_err(|t| t.into_error(&path))?;
-                let contents = load(&db).map_err(|t| t.into_error(&path))?;
-                (db, contents)
-            }
-        };
+        let mut opened = open_good(&path);
+        if let Err(Trouble::Damaged(reason)) = &opened {
+            notices.push(set_aside(dir, reason)?);
+            opened = open_good(&path);
+        }
+        if let Err(Trouble::Damaged(reason)) = &opened {
+            notices.push(set_backup_aside(dir, reason)?);
+            opened = open_good(&path);
+        }
+        let (db, contents) = opened.map_err(|trouble| trouble.into_error(&path))?;
         // No backup yet counts as changed.
-        let changed_since_backup = !dir.join("state.db.backup").exists();
+        let changed_since_backup = !dir.join(BACKUP).exists();
         Ok((Self { db, dir: dir.to_owned(), changed_since_backup }, contents))
     }
 
@@ -112,7 +109,7 @@ impl StateDb {
             fresh.to_str().ok_or_else(|| io::Error::other("the state directory's name is not UTF-8"))?;
         self.db.execute("VACUUM INTO ?1", [name]).map_err(io::Error::other)?;
         file.sync_all()?;
-        fs::rename(&fresh, self.dir.join("state.db.backup"))?;
+        fs::rename(&fresh, self.dir.join(BACKUP))?;
         fs::File::open(&self.dir)?.sync_all()?;
         self.changed_since_backup = false;
         Ok(())
@@ -148,6 +145,12 @@ impl Trouble {
     }
 }
 
+fn open_good(path: &Path) -> Result<(Connection, Contents), Trouble> {
+    let db = connect(path)?;
+    let contents = load(&db)?;
+    Ok((db, contents))
+}
+
 fn connect(path: &Path) -> Result<Connection, Trouble> {
     let error = |error| Trouble::from_sqlite(path, error);
     // Made before SQLite does, so that no other mode than 0600 is ever seen.
@@ -166,6 +169,10 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
     if found > migrate::KNOWN {
         let path = path.to_owned();
         return Err(Trouble::Fatal(OpenError::Newer { path, found, known: migrate::KNOWN }));
+    }
+    // A factory reset takes the backup along: a file that is empty beside a backup has lost its content.
+    if found == 0 && path.with_file_name(BACKUP).exists() {
+        return Err(Trouble::Damaged("it is empty".to_owned()));
     }
     let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(error)?;
     if check != "ok" {
@@ -187,7 +194,7 @@ fn set_aside(dir: &Path, reason: &str) -> Result<String, OpenError> {
             fs::rename(&from, dir.join(format!("{journal}.damaged"))).map_err(error)?;
         }
     }
-    let backup = dir.join("state.db.backup");
+    let backup = dir.join(BACKUP);
     let instead = if backup.exists() {
         fs::copy(&backup, &path).map_err(error)?;
         "the last backup took its place"
@@ -195,6 +202,19 @@ fn set_aside(dir: &Path, reason: &str) -> Result<String, OpenError> {
         "there is no backup: the device starts with factory values"
     };
     Ok(format!("the store was damaged ({reason}): set aside as {}; {instead}", aside.display()))
+}
+
+/// The backup that was taken is no better: moves it out of the way, and its copy goes.
+fn set_backup_aside(dir: &Path, reason: &str) -> Result<String, OpenError> {
+    let path = dir.join(FILE);
+    let aside = dir.join("state.db.backup.damaged");
+    let error = |error| OpenError::Directory { path: path.clone(), error };
+    fs::rename(dir.join(BACKUP), &aside).map_err(error)?;
+    fs::remove_file(&path).map_err(error)?;
+    let aside = aside.display();
+    Ok(format!(
+        "the backup is damaged too ({reason}): set aside as {aside}; the device starts with factory values"
+    ))
 }
 
 fn load(db: &Connection) -> Result<Contents, Trouble> {

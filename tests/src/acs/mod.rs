@@ -55,6 +55,11 @@ impl Acs {
         self.address.port()
     }
 
+    /// Time since the ACS started, the clock of every recorded message.
+    pub fn clock(&self) -> Duration {
+        self.shared.started.elapsed()
+    }
+
     /// Queues a plan; each session takes the oldest one, and none left means InformResponse and 204.
     pub fn plan(&self, plan: Plan) {
         self.shared.lock().plans.push_back(plan);

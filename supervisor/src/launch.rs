@@ -18,10 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{
-    hub::command::{Command, ProcessNews},
-    settings::{Launch, Settings},
-};
+use crate::settings::{Launch, Settings};
 
 /// Waits before the worker is started again, in the ranges of the CWMP retry table; never gives up.
 const BACK_OFF: RetryPolicy = RetryPolicy { min_wait: 1, multiplier: 2000 };
@@ -29,6 +26,8 @@ const BACK_OFF: RetryPolicy = RetryPolicy { min_wait: 1, multiplier: 2000 };
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// A worker that ran so long starts the table anew.
 const CALM: Duration = Duration::from_secs(60);
+/// News that may wait for the hub.
+const MAX_NEWS: usize = 16;
 /// How long the worker may take to end at shutdown.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
@@ -43,6 +42,15 @@ pub enum LaunchError {
         "[worker] user: only root can start the worker as {0}; start the supervisor as root or leave it empty"
     )]
     NotRoot(String),
+}
+
+/// What the launcher tells of the worker's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A process was started.
+    Started,
+    /// It ended, for this reason, and is started again later.
+    Waiting(String),
 }
 
 /// Starts, restarts and stops the worker.
@@ -82,14 +90,15 @@ pub fn worker_user(settings: &Settings) -> Result<WorkerUser, LaunchError> {
 impl Launcher {
     /// For tests of the hub: nobody is launched.
     #[cfg(test)]
-    pub fn none() -> Self {
-        Self { child: None }
+    pub fn none() -> (Self, mpsc::Receiver<News>) {
+        (Self { child: None }, mpsc::channel(1).1)
     }
 
-    /// Starts to launch as the settings say; the news goes to the hub.
-    pub fn start(settings: &Settings, user: WorkerUser, socket: PathBuf, hub: mpsc::Sender<Command>) -> Self {
+    /// Starts to launch as the settings say.
+    pub fn start(settings: &Settings, user: WorkerUser, socket: PathBuf) -> (Self, mpsc::Receiver<News>) {
+        let (news, told) = mpsc::channel(MAX_NEWS);
         if settings.worker.launch == Launch::External {
-            return Self { child: None };
+            return (Self { child: None }, told);
         }
         let (orders, queue) = mpsc::unbounded_channel();
         let child = Keeper {
@@ -97,10 +106,10 @@ impl Launcher {
             socket,
             user,
             second: Duration::from_millis(settings.timing.second_ms.into()),
-            hub,
+            news,
             orders: queue,
         };
-        Self { child: Some((orders, tokio::spawn(child.keep_running()))) }
+        (Self { child: Some((orders, tokio::spawn(child.keep_running()))) }, told)
     }
 
     /// The one way to restart: the worker was asked to stop; after a second it is killed. A child is started
@@ -143,7 +152,7 @@ struct Keeper {
     socket: PathBuf,
     user: WorkerUser,
     second: Duration,
-    hub: mpsc::Sender<Command>,
+    news: mpsc::Sender<News>,
     orders: mpsc::UnboundedReceiver<Order>,
 }
 
@@ -154,7 +163,7 @@ impl Keeper {
             let started = Instant::now();
             let reason = match self.spawn() {
                 Ok(mut child) => {
-                    self.tell(ProcessNews::Started).await;
+                    self.tell(News::Started).await;
                     tokio::select! {
                         status = child.wait() => status.map_or_else(|e| e.to_string(), |status| status.to_string()),
                         order = self.orders.recv() => match order {
@@ -170,7 +179,7 @@ impl Keeper {
                 Err(error) => format!("{} cannot be started: {error}", self.program.display()),
             };
             failures = if started.elapsed() > CALM { 1 } else { failures + 1 };
-            self.tell(ProcessNews::Waiting(reason)).await;
+            self.tell(News::Waiting(reason)).await;
             // Without randomness the lower end of the range serves.
             let random = getrandom::u32().unwrap_or(0);
             tokio::select! {
@@ -194,9 +203,9 @@ impl Keeper {
         process.spawn()
     }
 
-    async fn tell(&self, news: ProcessNews) {
+    async fn tell(&self, news: News) {
         // The hub is gone only when everything ends.
-        let _ = self.hub.send(Command::Process(news)).await;
+        let _ = self.news.send(news).await;
     }
 }
 

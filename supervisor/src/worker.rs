@@ -1,7 +1,5 @@
 //! The worker socket: one worker at a time, of one user, by the kernel's word.
 
-pub mod launch;
-
 use std::time::Duration;
 
 use ipc_proto::{
@@ -16,6 +14,7 @@ use tokio::{
 
 use crate::{
     hub::command::{Command, Link, LinkId},
+    launch,
     settings::TimingSettings,
 };
 
