@@ -25,6 +25,7 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     directory: Option<PathBuf>,
     own_group: bool,
+    through: Vec<String>,
 }
 
 impl Builder {
@@ -55,6 +56,24 @@ impl Builder {
     /// The supervisor starts no worker.
     pub fn external_worker(mut self) -> Self {
         self.settings.launch = "external";
+        self
+    }
+
+    /// Another program than the built cwmpd.
+    pub fn worker_program(mut self, program: &Path) -> Self {
+        self.settings.worker = Some(program.to_owned());
+        self
+    }
+
+    /// The user that the worker runs as.
+    pub fn worker_user(mut self, name: &str) -> Self {
+        self.settings.worker_user = name.to_owned();
+        self
+    }
+
+    /// Words before the supervisor's own command line, such as `unshare --mount`; they must end in an exec.
+    pub fn started_through(mut self, words: &[&str]) -> Self {
+        self.through = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -116,6 +135,7 @@ impl Builder {
             _temporary: temporary,
             environment: self.environment,
             own_group: self.own_group,
+            through: self.through,
             boots: 1,
             running: None,
         }
@@ -139,6 +159,7 @@ pub struct Device {
     _temporary: Option<TempDir>,
     environment: Vec<(String, String)>,
     own_group: bool,
+    through: Vec<String>,
     boots: u32,
     running: Option<Running>,
 }
@@ -199,8 +220,10 @@ impl Device {
     /// Starts the supervisor over the same directories and waits for its `ready:` line.
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "the device runs already");
-        let mut command = Command::new(program("cwmp-supervisor"));
-        command.arg("--settings").arg(self.settings_file());
+        let supervisor = program("cwmp-supervisor");
+        let mut words = self.through.iter().map(AsRef::<std::ffi::OsStr>::as_ref).chain([supervisor.as_ref()]);
+        let mut command = Command::new(words.next().expect("the supervisor's own word is there"));
+        command.args(words).arg("--settings").arg(self.settings_file());
         command.envs(self.environment.iter().map(|(n, v)| (n, v)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         if self.own_group {
@@ -250,6 +273,16 @@ impl Device {
     pub fn ctl(&self, words: &[&str]) -> Output {
         let mut command = limited("cwmpctl");
         command.arg("--socket").arg(self.socket()).args(words);
+        outcome(command)
+    }
+
+    /// Runs cwmpctl with these words, and this text as its standard input.
+    pub fn ctl_reading(&self, words: &[&str], input: &str) -> Output {
+        let file = self.directory.join("stdin");
+        std::fs::write(&file, input).expect("the device's directory is writable");
+        let mut command = limited("cwmpctl");
+        command.arg("--socket").arg(self.socket()).args(words);
+        command.stdin(File::open(&file).expect("it was just written"));
         outcome(command)
     }
 

@@ -5,6 +5,8 @@
 pub mod acs;
 pub mod binaries;
 pub mod device;
+pub mod peers;
+pub mod process;
 pub mod schema;
 mod settings;
 pub mod transcript;

@@ -1,11 +1,13 @@
 //! The settings file of the device under test, as text.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a test may choose; the rest is the same for every test.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) launch: &'static str,
+    pub(crate) worker: Option<PathBuf>,
+    pub(crate) worker_user: String,
     pub(crate) second_ms: u32,
     pub(crate) heartbeat_ms: u32,
     pub(crate) reply_ms: u32,
@@ -18,6 +20,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             launch: "child",
+            worker: None,
+            worker_user: String::new(),
             second_ms: 10,
             heartbeat_ms: 1000,
             reply_ms: 5000,
@@ -58,6 +62,7 @@ boot_id = {boot_id}
 [worker]
 launch = "{launch}"
 program = {worker}
+user = {user}
 
 [connection_request]
 listen = "127.0.0.1:0"
@@ -77,7 +82,8 @@ session_max_s = {session_max}
             run = path("run"),
             boot_id = path("boot-id"),
             launch = self.launch,
-            worker = quoted(&worker.display().to_string()),
+            worker = quoted(&self.worker.as_deref().unwrap_or(worker).display().to_string()),
+            user = quoted(&self.worker_user),
             second = self.second_ms,
             heartbeat = self.heartbeat_ms,
             reply = self.reply_ms,

@@ -38,24 +38,27 @@ impl LogDb {
         }
     }
 
-    /// Adds a session and drops the oldest over the limit.
-    pub fn add_session(&mut self, record: &SessionRecord) -> rusqlite::Result<()> {
-        let failure = record.failure.as_ref();
-        self.db
-            .prepare_cached(
-                "INSERT INTO session (started, ended, events, stage, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
-                record.started.millis(),
-                record.ended.millis(),
-                record.events.join("\n"),
-                failure.map(|f| f.stage.to_string()),
-                failure.map(|f| f.reason.as_str()),
-            ])?;
-        self.db
+    /// Adds sessions and drops the oldest over the limit.
+    pub fn add_sessions(&mut self, records: &[SessionRecord]) -> rusqlite::Result<()> {
+        let transaction = self.db.transaction()?;
+        for record in records {
+            let failure = record.failure.as_ref();
+            transaction
+                .prepare_cached(
+                    "INSERT INTO session (started, ended, events, stage, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    record.started.millis(),
+                    record.ended.millis(),
+                    record.events.join("\n"),
+                    failure.map(|f| f.stage.to_string()),
+                    failure.map(|f| f.reason.as_str()),
+                ])?;
+        }
+        transaction
             .prepare_cached("DELETE FROM session WHERE id <= (SELECT max(id) FROM session) - ?1")?
-            .execute([MAX_SESSIONS])
-            .map(drop)
+            .execute([MAX_SESSIONS])?;
+        transaction.commit()
     }
 
     /// The newest session, if there is one that can be read.

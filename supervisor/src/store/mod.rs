@@ -13,15 +13,22 @@ mod tests;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 pub use record::{Contents, Fact, SessionRecord, StoredEvent, Write};
 
 use log_db::LogDb;
 use state_db::StateDb;
+
+/// How long a line of the log may wait to be written with others.
+const LOG_DELAY: Duration = Duration::from_secs(5);
+/// How many lines may wait.
+const MAX_UNLOGGED: usize = 64;
 
 /// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +88,7 @@ enum Job {
 
 /// Handle of the store's thread; the thread ends when the handle is dropped.
 pub struct Store {
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: mpsc::Sender<Job>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -90,31 +97,11 @@ impl Store {
     pub fn open(dir: &Path) -> Result<(Self, Contents, Vec<String>), OpenError> {
         make_private(dir)?;
         let mut notices = Vec::new();
-        let (mut state, mut contents) = StateDb::open(dir, &mut notices)?;
-        let mut log = LogDb::open(dir, &mut notices);
+        let (state, mut contents) = StateDb::open(dir, &mut notices)?;
+        let log = LogDb::open(dir, &mut notices);
         contents.last_session = log.as_ref().and_then(LogDb::last_session);
-        let (jobs, mut queue) = mpsc::unbounded_channel();
-        let work = move || {
-            while let Some(job) = queue.blocking_recv() {
-                match job {
-                    Job::Commit(writes, done) => {
-                        let result = state.commit(&writes);
-                        // The hub is gone: nobody waits.
-                        let _ = done.send(result);
-                    }
-                    Job::Session(record) => {
-                        if let Some(Err(error)) = log.as_mut().map(|log| log.add_session(&record)) {
-                            tracing::warn!("a line of the session log is lost: {error}");
-                        }
-                    }
-                    Job::Backup => {
-                        if let Err(error) = state.backup() {
-                            tracing::warn!("no backup of the store was made: {error}");
-                        }
-                    }
-                }
-            }
-        };
+        let (jobs, queue) = mpsc::channel();
+        let work = move || Worker { state, log, queue, unlogged: Vec::new() }.run();
         let thread = thread::Builder::new()
             .name("store".to_owned())
             .spawn(work)
@@ -130,7 +117,7 @@ impl Store {
         answer
     }
 
-    /// Adds a line to the session log; may be lost.
+    /// Adds a line to the session log, a little later; may be lost.
     pub fn log_session(&self, record: SessionRecord) {
         let _ = self.jobs.send(Job::Session(record));
     }
@@ -146,6 +133,58 @@ impl Store {
         drop(self);
         if let Some(Err(_)) = thread.map(thread::JoinHandle::join) {
             tracing::error!("the store's thread ended badly");
+        }
+    }
+}
+
+/// The thread's side.
+struct Worker {
+    state: StateDb,
+    log: Option<LogDb>,
+    queue: mpsc::Receiver<Job>,
+    /// Written together, a little later: a session must not wake the disk.
+    unlogged: Vec<SessionRecord>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut flush_at = Instant::now();
+        loop {
+            let job = if self.unlogged.is_empty() {
+                self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.queue.recv_timeout(flush_at.saturating_duration_since(Instant::now()))
+            };
+            match job {
+                Ok(Job::Session(record)) => {
+                    if self.unlogged.is_empty() {
+                        flush_at = Instant::now() + LOG_DELAY;
+                    }
+                    self.unlogged.push(record);
+                    if self.unlogged.len() >= MAX_UNLOGGED {
+                        self.flush_log();
+                    }
+                }
+                Ok(Job::Commit(writes, done)) => {
+                    let result = self.state.commit(&writes);
+                    // The hub is gone: nobody waits.
+                    let _ = done.send(result);
+                }
+                Ok(Job::Backup) => {
+                    if let Err(error) = self.state.backup() {
+                        tracing::warn!("no backup of the store was made: {error}");
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.flush_log(),
+                Err(RecvTimeoutError::Disconnected) => return self.flush_log(),
+            }
+        }
+    }
+
+    fn flush_log(&mut self) {
+        let records = std::mem::take(&mut self.unlogged);
+        if let Some(Err(error)) = self.log.as_mut().map(|log| log.add_sessions(&records)) {
+            tracing::warn!("{} lines of the session log are lost: {error}", records.len());
         }
     }
 }
