@@ -70,7 +70,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let (store, contents, mut warnings) = Store::open(&settings.state_dir)?;
+    let (store, contents, mut warnings) = Store::open(&settings.state_dir, settings.log_dir())?;
     warnings.iter().for_each(|warning| tracing::error!("{warning}"));
     let boot_id = boot::boot_id(&settings.device.boot_id)?;
     let device = identity::identity(&settings.device, &contents.facts);

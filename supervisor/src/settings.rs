@@ -16,6 +16,8 @@ use crate::config::table::{self, Author};
 pub struct Settings {
     /// Where the store lives; made with mode 0700.
     pub state_dir: PathBuf,
+    /// Where the log lives, which may be lost; empty: in `state_dir`.
+    pub log_dir: PathBuf,
     /// Where `supervisor.sock` and `worker.sock` are bound.
     pub runtime_dir: PathBuf,
     /// Who the device is.
@@ -140,6 +142,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             state_dir: "/var/lib/cwmp".into(),
+            log_dir: PathBuf::new(),
             runtime_dir: "/run/cwmp".into(),
             device: DeviceSettings::default(),
             worker: WorkerSettings::default(),
@@ -193,6 +196,11 @@ pub enum SettingsError {
 }
 
 impl Settings {
+    /// Where the log lives.
+    pub fn log_dir(&self) -> &Path {
+        if self.log_dir.as_os_str().is_empty() { &self.state_dir } else { &self.log_dir }
+    }
+
     /// Reads and checks the file.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(path)

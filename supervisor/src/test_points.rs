@@ -1,4 +1,4 @@
-//! Named places where a test kills the process; nothing without the feature `test-points`.
+//! Named places where a test kills the process, and what else a test may break; nothing without the feature `test-points`.
 
 /// Kills the process when `CWMP_KILL_AT` names this point. `NAME@FILE` kills only while FILE exists, and
 /// removes it first, so that it happens once.
@@ -18,3 +18,15 @@ pub fn reach(point: &str) {
 /// Does nothing.
 #[cfg(not(feature = "test-points"))]
 pub fn reach(_point: &str) {}
+
+/// True when `CWMP_TEST_SYNCHRONOUS` is `off`, so that a test sees its own check fail.
+#[cfg(feature = "test-points")]
+pub fn never_syncs() -> bool {
+    std::env::var("CWMP_TEST_SYNCHRONOUS").is_ok_and(|value| value == "off")
+}
+
+/// Never.
+#[cfg(not(feature = "test-points"))]
+pub fn never_syncs() -> bool {
+    false
+}

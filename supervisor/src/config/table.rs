@@ -340,4 +340,18 @@ mod tests {
         assert_eq!(url.parse("", Author::Person), Ok(String::new()));
         assert!(url.parse("", Author::Acs).is_err());
     }
+
+    #[test]
+    fn the_acs_gets_thirty_seconds_to_answer_at_the_least() {
+        let timeout = row(name::ACS_RESPONSE_TIMEOUT).unwrap();
+        assert!(timeout.parse("29", Author::Person).is_err());
+        assert_eq!(timeout.parse("30", Author::Person).as_deref(), Ok("30"));
+    }
+
+    #[test]
+    fn limits_count_characters() {
+        let code = row("cwmp.provisioning_code").unwrap();
+        assert!(code.parse(&"\u{20ac}".repeat(64), Author::Acs).is_ok());
+        assert!(code.parse(&"\u{20ac}".repeat(65), Author::Acs).is_err());
+    }
 }

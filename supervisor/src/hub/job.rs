@@ -134,7 +134,8 @@ impl Hub {
                 self.last_event_id += 1;
                 let (id, event) = (SessionId(self.sessions), EventId(self.last_event_id));
                 let open = OpenSession::open(&self.state, id, why, UtcTime::now(), event);
-                self.attempted = self.state.newest_event();
+                // With the one that is stored only if this session fails.
+                self.attempted = event;
                 self.nudged = false;
                 let opened = open.opened(&self.schema, self.sources(), self.state.retry());
                 self.session = Some(open);

@@ -20,6 +20,7 @@ mod worker_link;
 use std::{collections::VecDeque, future::pending, time::Duration};
 
 use ipc_proto::{
+    UtcTime,
     control::Response,
     worker::{DeviceId, Due, EventId, NextSession, Push, WorkerConfig},
 };
@@ -158,6 +159,23 @@ impl Hub {
             }
             self.start_jobs();
         }
+        self.shut_down().await;
+    }
+
+    /// Ends in order: what is in flight is committed, an open session counts as failed, the worker is stopped.
+    async fn shut_down(mut self) {
+        if self.in_flight.is_some() {
+            let result = committed(&mut self.in_flight).await;
+            self.after_commit(result);
+        }
+        if let Some(open) = self.session.take() {
+            let outcome = worker_link::failed("the supervisor was stopped".to_owned());
+            let (writes, record) = open.close(&self.state, outcome, UtcTime::now());
+            self.store.log_session(record);
+            if let Ok(Err(error)) = self.store.commit(writes).await {
+                tracing::error!("{error}");
+            }
+        }
         self.push(Push::Stop);
         self.launcher.shutdown().await;
         self.store.close();
@@ -215,11 +233,13 @@ impl Hub {
         self.finish(then, result);
     }
 
+    /// Follows committed writes in memory, and tells the worker what they change for it.
     fn follow(&mut self, writes: &[Write]) {
         let url = self.state.acs_url().to_owned();
         self.state.follow(writes);
         self.last_event_id = self.last_event_id.max(self.state.newest_event().0);
         self.nudged |= self.state.acs_url() != url;
+        self.refresh_config();
     }
 
     fn finish(&mut self, then: Then, result: Result<(), CommitError>) {
@@ -234,12 +254,10 @@ impl Hub {
             }),
             Then::Reply { link, id, reply } => {
                 test_points::reach("hub.before-reply");
-                self.refresh_config();
                 self.reply(link, id, if result.is_ok() { reply } else { job::store_fault() });
                 test_points::reach("hub.replied");
             }
             Then::SessionEnded => {
-                self.refresh_config();
                 self.tell_due();
                 return;
             }

@@ -137,7 +137,6 @@ impl Hub {
             return client.answer(Response::Refused(error.to_string()));
         }
         self.state.layers.candidate.clear();
-        self.refresh_config();
         let mut notes = Vec::new();
         if !state::unsaved_names(&self.state.layers).is_empty() {
             notes.push("running, not saved: `save` keeps it over a reboot".to_owned());

@@ -81,6 +81,7 @@ impl State {
         if before == now {
             return writes;
         }
+        writes.retain(|write| !matches!(write, Write::AddEvent(event) if event.code == EventCode::Bootstrap));
         writes.push(Write::Fact(Fact::UrlInForce, now.to_owned()));
         let void = if before.is_empty() { EventCode::Bootstrap..=EventCode::Bootstrap } else { EVERY_CODE };
         let voided = self.events.iter().filter(|event| void.contains(&event.code));

@@ -56,7 +56,8 @@ impl Process {
 impl Hub {
     pub(super) fn status(&self) -> Status {
         let mut warnings = self.warnings.clone();
-        warnings.extend(self.store_trouble.as_ref().map(ToString::to_string));
+        let trouble = self.store_trouble.as_ref().map(ToString::to_string);
+        warnings.extend(trouble.filter(|trouble| !self.warnings.contains(trouble)));
         Status {
             acs: self.acs_status(),
             last_session: self.state.last_session.as_ref().map(last_session),

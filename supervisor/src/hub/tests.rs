@@ -35,7 +35,7 @@ struct Worker {
 
 fn hub(dir: &Path, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()> + 'static {
     let settings = Settings { state_dir: dir.to_owned(), ..Settings::default() };
-    let (store, contents, warnings) = Store::open(dir).unwrap();
+    let (store, contents, warnings) = Store::open(dir, dir).unwrap();
     let device = DeviceId { oui: "00AABB".to_owned(), serial_number: "S1".to_owned(), ..DeviceId::default() };
     let mut state = State::new(contents);
     let start = Start { device: &device, boot_id: "boot-1", factory: &Default::default(), random: [7; 24] };
@@ -388,5 +388,69 @@ fn the_state_of_the_acs_in_one_word() {
         bench.set("cwmp.enable", "0").await;
         bench.apply().await;
         assert_eq!(bench.status().await.acs.state, AcsState::Disabled);
+    });
+}
+
+fn set_by_acs(session: SessionId, values: &[(&str, &str)], key: &str) -> Query {
+    let value = |&(name, text): &(&str, &str)| SetValue {
+        name: name.to_owned(),
+        declared: DeclaredType::Absent,
+        text: text.to_owned(),
+    };
+    let values = values.iter().map(value).collect();
+    Query::Set { session, values, parameter_key: ParameterKey::new(key).unwrap() }
+}
+
+#[test]
+fn a_url_that_the_acs_sets_is_a_bootstrap_for_the_next_session() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.acs_url", "http://a/").await;
+        bench.apply().await;
+        let mut worker = bench.worker(1).await;
+        let opened = worker.open(Why::Events).await;
+        let (session, events) = (opened.session, opened.events.iter().map(|event| event.id).collect());
+        worker.query(Query::InformAcknowledged { session, events }).await;
+        worker.query(set_by_acs(session, &[("Device.ManagementServer.URL", "http://b/")], "")).await;
+        worker.close(session, Outcome::Succeeded).await;
+        let due = worker.due().await;
+        assert!(due.events && due.fresh, "{due:?}");
+        assert_eq!(codes(&worker.open(Why::Events).await.events), [EventCode::Bootstrap]);
+    });
+}
+
+#[test]
+fn an_empty_set_and_the_same_value_again_are_good_and_set_the_parameter_key() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        let session = worker.open(Why::Events).await.session;
+        let code = ("Device.DeviceInfo.ProvisioningCode", "A");
+        for (key, values) in [("k1", vec![code]), ("k2", vec![code]), ("k3", vec![])] {
+            let reply = worker.query(set_by_acs(session, &values, key)).await;
+            assert_eq!(reply, Reply::Set(ipc_proto::worker::SetStatus::Applied));
+            let name = "Device.ManagementServer.ParameterKey".to_owned();
+            let Response::Value { value, .. } = bench.ask(Request::Get { name }).await else { panic!() };
+            assert_eq!(value.to_string(), key);
+        }
+    });
+}
+
+#[test]
+fn the_worker_has_no_acs_while_cwmp_is_off() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.acs_url", "http://a/").await;
+        bench.set("cwmp.enable", "0").await;
+        bench.apply().await;
+        let mut worker = bench.worker(1).await;
+        let Push::Config(config) = worker.push().await else { panic!() };
+        assert_eq!(config.acs, None);
+        bench.set("cwmp.enable", "1").await;
+        bench.apply().await;
+        loop {
+            let Push::Config(config) = worker.push().await else { continue };
+            break assert!(config.acs.is_some());
+        }
     });
 }

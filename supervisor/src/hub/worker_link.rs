@@ -99,6 +99,7 @@ impl Hub {
     }
 }
 
-fn failed(reason: String) -> Outcome {
+/// A session that did not end by itself.
+pub(super) fn failed(reason: String) -> Outcome {
     Outcome::Failed(Failure { stage: Stage::Worker, reason })
 }

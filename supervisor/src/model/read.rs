@@ -263,4 +263,31 @@ mod tests {
         assert_eq!(cut(&[0usize; 0], |s| *s).unwrap(), vec![Range { start: 0, end: 0 }]);
         assert!(cut(&[CAPTURE_BYTES, 1], |s| *s).is_err());
     }
+
+    #[test]
+    fn one_unknown_name_or_a_wildcard_spoils_the_whole_read() {
+        for bad in ["Device.Nonsense", "Device.*.UpTime", "Device.DeviceInfo.*"] {
+            let names = ["Device.DeviceInfo.UpTime", bad].map(str::to_owned).to_vec();
+            assert_eq!(fault(&Read::Values(names)), FaultCode::InvalidParameterName, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_tree_names_the_device_as_the_inform_does() {
+        let device = DeviceId {
+            manufacturer: "M".to_owned(),
+            oui: "00AABB".to_owned(),
+            product_class: "P".to_owned(),
+            serial_number: "S".to_owned(),
+        };
+        let (layers, settings) = (Layers::default(), DeviceSettings::default());
+        let sources = Sources { layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let schema = Schema::new();
+        let value = |name: &str| {
+            let path = ParamPath::parse(&format!("Device.DeviceInfo.{name}")).unwrap();
+            sources.value(schema.parameter(&path).unwrap()).to_string()
+        };
+        let names = ["Manufacturer", "ManufacturerOUI", "ProductClass", "SerialNumber"];
+        assert_eq!(names.map(value), ["M", "00AABB", "P", "S"]);
+    }
 }

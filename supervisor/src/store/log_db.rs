@@ -1,12 +1,12 @@
 //! `log.db`: the sessions that ended; bounded, not synced, and never in the way of anything.
 
-use std::path::Path;
+use std::{os::unix::fs::DirBuilderExt as _, path::Path};
 
 use ipc_proto::{
     UtcTime,
     worker::{Failure, Stage},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::record::SessionRecord;
 
@@ -21,9 +21,14 @@ pub struct LogDb {
 impl LogDb {
     /// Opens or makes the file. One that cannot be read is made anew: it holds nothing that was promised.
     pub fn open(dir: &Path, notices: &mut Vec<String>) -> Option<Self> {
+        // A directory that cannot be made is told by the file that cannot be.
+        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
         let path = dir.join("log.db");
-        let first = connect(&path);
-        let db = first.or_else(|error| {
+        let db = connect(&path).or_else(|error| {
+            let code = error.sqlite_error_code();
+            if !matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
+                return Err(error);
+            }
             notices.push(format!("the log file was unreadable and is made anew: {error}"));
             // What cannot be removed cannot be opened either, and that is said below.
             let _ = std::fs::remove_file(&path);

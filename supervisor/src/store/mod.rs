@@ -93,12 +93,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the store in `dir`. The notices are for the log and the status.
-    pub fn open(dir: &Path) -> Result<(Self, Contents, Vec<String>), OpenError> {
-        make_private(dir)?;
+    /// Opens or makes the store in `dir`, its log in `log_dir`. The notices are for the log and the status.
+    pub fn open(dir: &Path, log_dir: &Path) -> Result<(Self, Contents, Vec<String>), OpenError> {
         let mut notices = Vec::new();
+        match make_private(dir) {
+            Err(OpenError::Directory { error, .. }) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
+            made => made?,
+        }
         let (state, mut contents) = StateDb::open(dir, &mut notices)?;
-        let log = LogDb::open(dir, &mut notices);
+        let log = LogDb::open(log_dir, &mut notices);
         contents.last_session = log.as_ref().and_then(LogDb::last_session);
         let (jobs, queue) = mpsc::channel();
         let work = move || Worker { state, log, queue, unlogged: Vec::new() }.run();

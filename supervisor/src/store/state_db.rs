@@ -15,7 +15,7 @@ use ipc_proto::{
     text::CommandKey,
     worker::{EventCode, EventId},
 };
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::{
     CommitError, OpenError, migrate,
@@ -50,6 +50,9 @@ impl StateDb {
             opened = open_good(&path);
         }
         let (db, contents) = opened.map_err(|trouble| trouble.into_error(&path))?;
+        if db.pragma_query_value(None, "query_only", |row| row.get(0)).unwrap_or(false) {
+            notices.push(CommitError::ReadOnly.to_string());
+        }
         // No backup yet counts as changed.
         let changed_since_backup = !dir.join(BACKUP).exists();
         Ok((Self { db, dir: dir.to_owned(), changed_since_backup }, contents))
@@ -151,12 +154,17 @@ fn open_good(path: &Path) -> Result<(Connection, Contents), Trouble> {
     Ok((db, contents))
 }
 
+/// Opens the file. On a read-only file system it is read as it stands, and every commit is refused.
 fn connect(path: &Path) -> Result<Connection, Trouble> {
     let error = |error| Trouble::from_sqlite(path, error);
     // Made before SQLite does, so that no other mode than 0600 is ever seen.
     let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    made.and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600)))
-        .map_err(|error| Trouble::Fatal(OpenError::Directory { path: path.to_owned(), error }))?;
+    match made.and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600))) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return connect_to_read(path),
+        made => {
+            made.map_err(|error| Trouble::Fatal(OpenError::Directory { path: path.to_owned(), error }))?
+        }
+    }
     let mut db = Connection::open(path).map_err(error)?;
     db.busy_timeout(std::time::Duration::ZERO).map_err(error)?;
     // EXCLUSIVE before WAL: no shared memory file, and a second supervisor is stopped here.
@@ -165,6 +173,9 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
          PRAGMA journal_size_limit = 1048576; PRAGMA cache_size = -512;",
     )
     .map_err(error)?;
+    if test_points::never_syncs() {
+        db.pragma_update(None, "synchronous", "OFF").map_err(error)?;
+    }
     let found = migrate::version(&db).map_err(error)?;
     if found > migrate::KNOWN {
         let path = path.to_owned();
@@ -176,9 +187,24 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
     }
     let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(error)?;
     if check != "ok" {
-        return Err(Trouble::Damaged(check));
+        // A heading may stand above it; a notice is one line.
+        return Err(Trouble::Damaged(check.lines().last().unwrap_or_default().to_owned()));
     }
     migrate::migrate(&mut db).map_err(error)?;
+    Ok(db)
+}
+
+/// What stands on a read-only file system, or an empty store in memory; neither takes a write.
+fn connect_to_read(path: &Path) -> Result<Connection, Trouble> {
+    let error = |error| Trouble::from_sqlite(path, error);
+    let db = if path.exists() {
+        let uri = format!("file:{}?immutable=1", path.display());
+        Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+    } else {
+        Connection::open_in_memory().and_then(|mut db| migrate::migrate(&mut db).map(|()| db))
+    };
+    let db = db.map_err(error)?;
+    db.pragma_update(None, "query_only", true).map_err(error)?;
     Ok(db)
 }
 
