@@ -225,7 +225,7 @@ async fn run_session(
     id: watch::Sender<Option<SessionId>>,
 ) -> SessionEnd {
     let Some(acs) = &config.acs else { return SessionEnd::Refused(why) };
-    let opened = match link.query(Query::OpenSession(why)).await {
+    let opened = match link.query(Query::OpenSession { why, local: None }).await {
         Err(LinkLost) => return SessionEnd::LinkLost,
         Ok(Reply::SessionOpened(opened)) => opened,
         Ok(Reply::Fault(fault)) => {

@@ -42,6 +42,23 @@ pub enum Request {
     Revert,
     /// `cwmp show status`. Answer: `Status`.
     Status,
+    /// `cwmp show config`: what the worker runs with. Answer: `Config`.
+    ShowConfig,
+    /// Lines of a log, oldest first. Answer: `Log`, and more of them when it is followed.
+    ShowLog {
+        /// Which.
+        log: Log,
+        /// Only lines with a larger id; 0 for all.
+        after_id: u64,
+        /// Only lines from then on.
+        since: Option<UtcTime>,
+        /// The newest so many of them.
+        limit: u32,
+        /// Go on with new lines until the client leaves.
+        follow: bool,
+    },
+    /// `cwmp show status --watch`: a `StatusNow` at once and after each change, until the client leaves.
+    WatchStatus,
     /// `cwmp inform`: open a session now. Answer: `Done`.
     Inform,
     /// `cwmp restart`: restart the worker, by force if it hangs. Answer: `Done`.
@@ -58,7 +75,13 @@ impl Request {
             | Self::Revert
             | Self::Inform
             | Self::Restart => true,
-            Self::Get { .. } | Self::ShowParameters | Self::ShowChanges | Self::Status => false,
+            Self::Get { .. }
+            | Self::ShowParameters
+            | Self::ShowChanges
+            | Self::ShowConfig
+            | Self::ShowLog { .. }
+            | Self::Status
+            | Self::WatchStatus => false,
         }
     }
 }
@@ -85,12 +108,91 @@ pub enum Response {
     Changes(Vec<Change>),
     /// The status.
     Status(Box<Status>),
+    /// Not final: the status of a `WatchStatus`.
+    StatusNow(Box<Status>),
+    /// What the worker runs with.
+    Config(Vec<ConfigRow>),
+    /// Lines of a log; not final while it is followed.
+    Log {
+        /// Oldest first.
+        lines: Vec<LogLine>,
+        /// More may follow.
+        more: bool,
+    },
+}
+
+/// The two logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Log {
+    /// Who changed which parameter.
+    Config,
+    /// What was said with the ACS.
+    Client,
+}
+
+/// A line of a log; ids grow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Grows by one a line, in each log.
+    pub id: u64,
+    /// When.
+    pub at: UtcTime,
+    /// What.
+    pub entry: LogEntry,
+}
+
+/// What a log line says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogEntry {
+    /// A change of the configuration. Secrets are masked.
+    Change {
+        /// User name, or `acs`.
+        who: String,
+        /// How it came.
+        source: Source,
+        /// CLI name.
+        name: String,
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+        /// Of the configuration that holds it.
+        revision: u64,
+        /// The worker uses that revision, or a later one.
+        in_use: bool,
+    },
+    /// Something between us and the ACS.
+    Client {
+        /// Number of the session, if in one.
+        session: Option<u32>,
+        /// In a word or two.
+        what: String,
+        /// What it was about and what was done.
+        detail: String,
+        /// Milliseconds, where that means something.
+        took_ms: Option<u32>,
+    },
+}
+
+/// One parameter as the worker runs with it. Secrets are masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigRow {
+    /// Path in the data model, if it has one.
+    pub path: Option<String>,
+    /// For people.
+    pub label: String,
+    /// CLI name.
+    pub name: String,
+    /// The value in force.
+    pub value: String,
+    /// The change that waits for `apply`, if any.
+    pub pending: Option<String>,
 }
 
 impl Response {
     /// False when another response follows.
     pub const fn is_final(&self) -> bool {
-        !matches!(self, Self::Waiting(_))
+        !matches!(self, Self::Waiting(_) | Self::StatusNow(_) | Self::Log { more: true, .. })
     }
 }
 
@@ -181,6 +283,8 @@ pub struct Status {
     pub worker: WorkerStatus,
     /// Empty while no connection request can come in.
     pub connection_request_url: String,
+    /// Why no connection request can come in, if none can.
+    pub connection_request_problem: Option<String>,
     /// What a person should know: a store that cannot be written, a file that was set aside.
     pub warnings: Vec<String>,
 }

@@ -27,8 +27,10 @@ impl Protocol {
     /// `tests/golden.rs` fails otherwise.
     pub const fn number(self) -> u16 {
         match self {
-            Self::Worker => 1,
-            Self::Control => 1,
+            // 2: logins, trust, connection requests, log lines.
+            Self::Worker => 2,
+            // 2: logs, the worker's configuration, a status that is watched.
+            Self::Control => 2,
         }
     }
 

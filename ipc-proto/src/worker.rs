@@ -3,11 +3,13 @@
 //! The supervisor sends [`ToWorker`], the worker [`ToSupervisor`]. Either side counts the link as lost when
 //! three heartbeats are missed. A changed byte needs a new number in [`crate::version`].
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::outcome::{Failure, Outcome, Stage};
 use crate::{
-    Fault, HttpUrl, ParamPath, ParamType, UtcTime, Value,
+    Fault, HttpUrl, ParamPath, ParamType, Secret, UtcTime, Value,
     retry::RetryPolicy,
     text::{CommandKey, ParameterKey},
 };
@@ -52,6 +54,8 @@ pub struct WorkerConfig {
     pub acs: Option<Acs>,
     /// PeriodicInform, or none when it is not enabled.
     pub periodic: Option<Periodic>,
+    /// Where the ACS may ask for a session, or none: it may not.
+    pub connection_request: Option<ConnectionRequest>,
     /// Waits before retries.
     pub retry: RetryPolicy,
     /// Clocks of the daemon.
@@ -65,6 +69,40 @@ pub struct Acs {
     pub url: HttpUrl,
     /// How long to wait for each of its answers, in CWMP seconds.
     pub response_timeout: u32,
+    /// For its login (TR-069 3.4.4); used only when it asks.
+    pub username: String,
+    /// For its login.
+    pub password: Secret,
+    /// A Basic challenge over plain http may be answered.
+    pub allow_basic_http: bool,
+    /// Whom to believe over https.
+    pub trust: Trust,
+}
+
+/// Whom to believe over https; PEM texts, never paths (DECISIONS on what the worker may read).
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Trust {
+    /// Certificates of the authorities that may vouch for the ACS, PEM.
+    pub authorities: String,
+    /// Our own certificate with its chain, PEM; empty: none is shown.
+    pub certificate: String,
+    /// The key of our certificate, PEM.
+    pub key: Secret,
+    /// SHA-256 of the one certificate (DER) that is believed, whoever vouches for it.
+    pub pin: Option<[u8; 32]>,
+}
+
+/// Where the ACS may ask for a session over HTTP (TR-069 3.2.2), and how it proves that it may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionRequest {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// The one path that is served, with its slash.
+    pub path: String,
+    /// Digest user name; empty: every request gets 401.
+    pub username: String,
+    /// Digest password; empty: every request gets 401.
+    pub password: Secret,
 }
 
 /// PeriodicInform: at `phase` and every `interval` before and after it.
@@ -141,7 +179,12 @@ pub enum ToSupervisor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
     /// Open a session: from now on only its queries change anything. Answer: `SessionOpened`.
-    OpenSession(Why),
+    OpenSession {
+        /// What for.
+        why: Why,
+        /// Our address on the connection to the ACS, once there is one: the host of ConnectionRequestURL.
+        local: Option<IpAddr>,
+    },
     /// The ACS has answered the Inform that carried these events. Committed, then `Done`.
     InformAcknowledged {
         /// The open session.
@@ -188,6 +231,8 @@ pub enum Why {
     Retry,
     /// Someone asked for it.
     Asked,
+    /// The ACS asked for it.
+    ConnectionRequest,
 }
 
 /// What a prepared read is of.
@@ -307,11 +352,13 @@ pub enum EventCode {
     Boot,
     /// 2 PERIODIC
     Periodic,
+    /// 6 CONNECTION REQUEST
+    ConnectionRequest,
 }
 
 impl EventCode {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Bootstrap, Self::Boot, Self::Periodic];
+    pub const ALL: [Self; 4] = [Self::Bootstrap, Self::Boot, Self::Periodic, Self::ConnectionRequest];
 
     /// As it stands in an Inform.
     pub const fn text(self) -> &'static str {
@@ -319,6 +366,7 @@ impl EventCode {
             Self::Bootstrap => "0 BOOTSTRAP",
             Self::Boot => "1 BOOT",
             Self::Periodic => "2 PERIODIC",
+            Self::ConnectionRequest => "6 CONNECTION REQUEST",
         }
     }
 }
@@ -357,6 +405,10 @@ pub enum Report {
     InUse(u64),
     /// When the next session is due and why, or none; the latest counts.
     Next(Option<NextSession>),
+    /// The port that connection requests come in by, or why there is none.
+    Listening(Result<u16, String>),
+    /// Lines of the client log.
+    Log(Vec<ClientLine>),
     /// The session is over.
     SessionClosed {
         /// Which.
@@ -364,6 +416,21 @@ pub enum Report {
         /// How it ended.
         outcome: Outcome,
     },
+}
+
+/// What the worker tells of its talk with the ACS, as it happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientLine {
+    /// When.
+    pub at: UtcTime,
+    /// In which session, if in one.
+    pub session: Option<SessionId>,
+    /// In a word or two: the RPC's name, `session opened`, `connection request`.
+    pub what: String,
+    /// What it was about and what was done; at most 1000 characters, no secrets.
+    pub detail: String,
+    /// How long it took, in milliseconds, where that means something.
+    pub took_ms: Option<u32>,
 }
 
 /// The next session that a timer will open.

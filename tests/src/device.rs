@@ -221,7 +221,8 @@ impl Device {
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "the device runs already");
         let supervisor = program("cwmp-supervisor");
-        let mut words = self.through.iter().map(AsRef::<std::ffi::OsStr>::as_ref).chain([supervisor.as_ref()]);
+        let mut words =
+            self.through.iter().map(AsRef::<std::ffi::OsStr>::as_ref).chain([supervisor.as_ref()]);
         let mut command = Command::new(words.next().expect("the supervisor's own word is there"));
         command.args(words).arg("--settings").arg(self.settings_file());
         command.envs(self.environment.iter().map(|(n, v)| (n, v)));

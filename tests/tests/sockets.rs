@@ -127,7 +127,10 @@ fn a_second_supervisor_on_the_same_state_is_refused_and_the_first_goes_on() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let told = format!("{} is in use by another cwmp-supervisor", device.directory().join("state/state.db").display());
+    let told = format!(
+        "{} is in use by another cwmp-supervisor",
+        device.directory().join("state/state.db").display()
+    );
     assert!(said.contains(&told), "{said}");
 
     acs.plan(Plan::new());
@@ -155,6 +158,9 @@ fn a_runtime_directory_that_cannot_be_made_or_written_is_named() {
     fs::set_permissions(&run, fs::Permissions::from_mode(0o555)).unwrap();
     let output = device.supervisor(&[]);
     assert_eq!(output.status, 1, "{output:?}");
-    assert!(output.stderr.contains("Permission denied") && output.stderr.contains("supervisor.sock"), "{output:?}");
+    assert!(
+        output.stderr.contains("Permission denied") && output.stderr.contains("supervisor.sock"),
+        "{output:?}"
+    );
     fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).unwrap();
 }

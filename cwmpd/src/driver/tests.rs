@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipc_proto::{
-    HttpUrl, ParamPath, Value,
+    HttpUrl, ParamPath, Secret, Value,
     channel::{Listener, Receiver, Sender},
     retry::RetryPolicy,
     version::{Hello, Protocol},
     worker::{
         DeviceId, Due, Event, EventCode, EventId, ParameterValue, ReadId, RetryState, Timing, ToSupervisor,
-        ToWorker,
+        ToWorker, Trust,
     },
 };
 use tokio::{
@@ -99,7 +99,7 @@ impl Supervisor {
 
     async fn open_session(&mut self, id: u32) -> Why {
         match self.answer(|_| Reply::SessionOpened(Box::new(opened(id)))).await {
-            Query::OpenSession(why) => why,
+            Query::OpenSession { why, .. } => why,
             other => panic!("{other:?}"),
         }
     }
@@ -143,7 +143,15 @@ fn opened(id: u32) -> SessionOpened {
 fn config(url: &str) -> WorkerConfig {
     WorkerConfig {
         revision: 5,
-        acs: Some(AcsConfig { url: HttpUrl::parse(url).unwrap(), response_timeout: 30 }),
+        acs: Some(AcsConfig {
+            url: HttpUrl::parse(url).unwrap(),
+            response_timeout: 30,
+            username: "device".to_owned(),
+            password: Secret::new("secret"),
+            allow_basic_http: true,
+            trust: Trust::default(),
+        }),
+        connection_request: None,
         periodic: None,
         retry: RetryPolicy { min_wait: 5, multiplier: 2000 },
         timing: Timing { second_ms: 20, heartbeat_ms: 10_000, reply_ms: 2000, session_max_s: 5 },

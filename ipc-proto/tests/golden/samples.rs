@@ -25,22 +25,26 @@ wire! {
     Push: Config Due InformNow EndSession Stop;
     ToSupervisor: Heartbeat Query Report;
     Query: OpenSession InformAcknowledged Prepare Page Set;
-    Why: Events Periodic Retry Asked;
+    Why: Events Periodic Retry Asked ConnectionRequest;
     Read: Values Names;
     DeclaredType: Absent Known Unknown;
     Reply: Done SessionOpened Prepared Page Set Fault NoSession;
     SetStatus: Applied Later;
-    EventCode: Bootstrap Boot Periodic;
+    EventCode: Bootstrap Boot Periodic ConnectionRequest;
     Page: Values Names;
-    Report: InUse Next SessionClosed;
+    Report: InUse Next Listening Log SessionClosed;
     Outcome: Succeeded Failed;
     Stage: Network Dns Tcp Tls Certificate Http Redirect Auth Soap Fault Timeout Worker;
     FaultCode: MethodNotSupported RequestDenied InternalError InvalidArguments ResourcesExceeded
         InvalidParameterName InvalidParameterType InvalidParameterValue NonWritableParameter;
     ParamType: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
     Value: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
-    Request: Set Get ShowParameters ShowChanges Apply Save Revert Status Inform Restart;
-    Response: Waiting Done Refused Value Parameters Changes Status;
+    Request: Set Get ShowParameters ShowChanges Apply Save Revert Status ShowConfig
+        ShowLog WatchStatus Inform Restart;
+    Log: Config Client;
+    LogEntry: Change Client;
+    Response: Waiting Done Refused Value Parameters Changes Status StatusNow Config
+        Log;
     Source: Factory Cli Web File Dhcp Acs Stack;
     AcsState: Disabled NoUrl Never Connected Disconnected;
     WorkerState: Starting Running Waiting Incompatible;
@@ -63,11 +67,11 @@ pub fn worker() -> Golden {
     ]);
     golden.add([
         ToSupervisor::Heartbeat,
-        ToSupervisor::Query { id: 7, query: Query::OpenSession(Why::Asked) },
+        ToSupervisor::Query { id: 7, query: Query::OpenSession { why: Why::Asked, local: None } },
         ToSupervisor::Report(Report::InUse(5)),
     ]);
     golden.add(queries());
-    golden.add([Why::Events, Why::Periodic, Why::Retry, Why::Asked]);
+    golden.add([Why::Events, Why::Periodic, Why::Retry, Why::Asked, Why::ConnectionRequest]);
     golden.add([
         Read::Values(vec!["Device.".into(), "Device.A".into()]),
         Read::Names { path: "Device.".into(), next_level: true },
@@ -81,6 +85,15 @@ pub fn worker() -> Golden {
         Report::InUse(u64::MAX),
         Report::Next(Some(NextSession { at: at(1), why: Why::Retry })),
         Report::Next(None),
+        Report::Listening(Ok(7547)),
+        Report::Listening(Err("in use".into())),
+        Report::Log(vec![ClientLine {
+            at: at(1),
+            session: Some(SessionId(9)),
+            what: "Inform".into(),
+            detail: "1 BOOT".into(),
+            took_ms: Some(12),
+        }]),
         Report::SessionClosed { session: SessionId(9), outcome: Outcome::Succeeded },
     ]);
     golden
@@ -114,10 +127,15 @@ pub fn control() -> Golden {
         Request::Save,
         Request::Revert,
         Request::Status,
+        Request::ShowConfig,
+        Request::ShowLog { log: Log::Config, after_id: 5, since: Some(at(0)), limit: 100, follow: true },
+        Request::WatchStatus,
         Request::Inform,
         Request::Restart,
     ]);
     golden.add(responses());
+    golden.add([Log::Config, Log::Client]);
+    golden.add(log_entries());
     golden.add([
         Source::Factory,
         Source::Cli,
@@ -141,7 +159,7 @@ pub fn control() -> Golden {
         WorkerState::Incompatible,
     ]);
     // These travel in answers too.
-    golden.add([Why::Events, Why::Periodic, Why::Retry, Why::Asked]);
+    golden.add([Why::Events, Why::Periodic, Why::Retry, Why::Asked, Why::ConnectionRequest]);
     golden.add(Stage::ALL);
     golden.add(values());
     golden
@@ -150,7 +168,25 @@ pub fn control() -> Golden {
 fn config() -> WorkerConfig {
     WorkerConfig {
         revision: 5,
-        acs: Some(Acs { url: HttpUrl::parse("https://acs.example.org/cwmp").unwrap(), response_timeout: 30 }),
+        acs: Some(Acs {
+            url: HttpUrl::parse("https://acs.example.org/cwmp").unwrap(),
+            response_timeout: 30,
+            username: "00D09E-Class-S1".into(),
+            password: Secret::new("canary"),
+            allow_basic_http: true,
+            trust: Trust {
+                authorities: "-----BEGIN CERTIFICATE-----".into(),
+                certificate: String::new(),
+                key: Secret::new("-----BEGIN PRIVATE KEY-----"),
+                pin: Some([7; 32]),
+            },
+        }),
+        connection_request: Some(ConnectionRequest {
+            listen: "[::]:7547".parse().unwrap(),
+            path: "/x".into(),
+            username: "acs".into(),
+            password: Secret::new("canary"),
+        }),
         periodic: Some(Periodic { interval: 86_400, phase: at(0) }),
         retry: RetryPolicy { min_wait: 6, multiplier: 2000 },
         timing: Timing { second_ms: 1000, heartbeat_ms: 10_000, reply_ms: 25_000, session_max_s: 600 },
@@ -162,7 +198,7 @@ fn queries() -> Vec<Query> {
     let value =
         |name: &str, declared, text: &str| SetValue { name: name.into(), declared, text: text.into() };
     vec![
-        Query::OpenSession(Why::Events),
+        Query::OpenSession { why: Why::Events, local: Some("192.0.2.1".parse().unwrap()) },
         Query::InformAcknowledged { session, events: vec![EventId(1), EventId(300)] },
         Query::Prepare { session, read: Read::Values(vec![String::new()]) },
         Query::Page { session, read: ReadId(4), page: 37 },
@@ -256,6 +292,14 @@ fn responses() -> Vec<Response> {
         worker: WorkerStatus { pid: None, reason: None, ..status().worker },
         ..status()
     };
+    let config_row = ConfigRow {
+        path: Some("Device.M.E".into()),
+        label: "Enable".into(),
+        name: "cwmp.enable".into(),
+        value: "1".into(),
+        pending: None,
+    };
+    let lines = log_entries().into_iter().map(|entry| LogLine { id: 7, at: at(5), entry }).collect();
     vec![
         Response::Waiting("a session is open".into()),
         Response::Done(vec!["one".into(), "two".into()]),
@@ -265,6 +309,24 @@ fn responses() -> Vec<Response> {
         Response::Changes(vec![change]),
         Response::Status(Box::new(status())),
         Response::Status(Box::new(bare_status)),
+        Response::StatusNow(Box::new(status())),
+        Response::Config(vec![config_row]),
+        Response::Log { lines, more: true },
+    ]
+}
+
+fn log_entries() -> Vec<LogEntry> {
+    vec![
+        LogEntry::Change {
+            who: "joe".into(),
+            source: Source::Cli,
+            name: "cwmp.enable".into(),
+            old: "1".into(),
+            new: "0".into(),
+            revision: 3,
+            in_use: true,
+        },
+        LogEntry::Client { session: Some(9), what: "Inform".into(), detail: "1 BOOT".into(), took_ms: None },
     ]
 }
 
@@ -295,6 +357,7 @@ fn status() -> Status {
             reason: Some("died".into()),
         },
         connection_request_url: "http://192.0.2.1:7547/x".into(),
+        connection_request_problem: Some("the port is in use".into()),
         warnings: vec!["disk full".into()],
     }
 }

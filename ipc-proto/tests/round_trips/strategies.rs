@@ -40,6 +40,9 @@ pub fn request() -> impl Strategy<Value = Request> {
             Request::Status,
             Request::Inform,
             Request::Restart,
+            Request::ShowConfig,
+            Request::WatchStatus,
+            Request::ShowLog { log: Log::Client, after_id: 1, since: None, limit: 2, follow: false },
         ]),
     ]
 }
@@ -53,7 +56,26 @@ pub fn response() -> impl Strategy<Value = Response> {
         vec(parameter_row(), 0..4).prop_map(Response::Parameters),
         vec(change(), 0..4).prop_map(Response::Changes),
         status().prop_map(|status| Response::Status(Box::new(status))),
+        status().prop_map(|status| Response::StatusNow(Box::new(status))),
+        (vec(log_line(), 0..3), any::<bool>()).prop_map(|(lines, more)| Response::Log { lines, more }),
     ]
+}
+
+fn log_line() -> impl Strategy<Value = LogLine> {
+    let change = ([text(), text(), text(), text()], source(), any::<(u64, bool)>()).prop_map(
+        |([who, name, old, new], source, (revision, in_use))| LogEntry::Change {
+            who,
+            source,
+            name,
+            old,
+            new,
+            revision,
+            in_use,
+        },
+    );
+    let client = (any::<(Option<u32>, Option<u32>)>(), text(), text())
+        .prop_map(|((session, took_ms), what, detail)| LogEntry::Client { session, what, detail, took_ms });
+    (any::<u64>(), time(), prop_oneof![change, client]).prop_map(|(id, at, entry)| LogLine { id, at, entry })
 }
 
 fn push() -> impl Strategy<Value = Push> {
@@ -69,7 +91,27 @@ fn push() -> impl Strategy<Value = Push> {
 }
 
 fn config() -> impl Strategy<Value = WorkerConfig> {
-    let acs = (url(), any::<u32>()).prop_map(|(url, response_timeout)| Acs { url, response_timeout });
+    let trust = (text(), text(), text(), any::<Option<[u8; 32]>>()).prop_map(
+        |(authorities, certificate, key, pin)| Trust { authorities, certificate, key: Secret::new(key), pin },
+    );
+    let acs = (url(), any::<(u32, bool)>(), text(), text(), trust).prop_map(
+        |(url, (response_timeout, allow_basic_http), username, password, trust)| Acs {
+            url,
+            response_timeout,
+            username,
+            password: Secret::new(password),
+            allow_basic_http,
+            trust,
+        },
+    );
+    let connection_request = (any::<std::net::SocketAddr>(), text(), text(), text()).prop_map(
+        |(listen, path, username, password)| ConnectionRequest {
+            listen,
+            path,
+            username,
+            password: Secret::new(password),
+        },
+    );
     let periodic = (any::<u32>(), time()).prop_map(|(interval, phase)| Periodic { interval, phase });
     let retry = any::<(u32, u32)>().prop_map(|(min_wait, multiplier)| RetryPolicy { min_wait, multiplier });
     let timing = any::<[u32; 4]>().prop_map(|[second_ms, heartbeat_ms, reply_ms, session_max_s]| Timing {
@@ -78,9 +120,15 @@ fn config() -> impl Strategy<Value = WorkerConfig> {
         reply_ms,
         session_max_s,
     });
-    (any::<u64>(), option::of(acs), option::of(periodic), retry, timing).prop_map(
-        |(revision, acs, periodic, retry, timing)| WorkerConfig { revision, acs, periodic, retry, timing },
-    )
+    (any::<u64>(), option::of(acs), option::of(periodic), option::of(connection_request), retry, timing)
+        .prop_map(|(revision, acs, periodic, connection_request, retry, timing)| WorkerConfig {
+            revision,
+            acs,
+            periodic,
+            connection_request,
+            retry,
+            timing,
+        })
 }
 
 fn query() -> impl Strategy<Value = Query> {
@@ -90,7 +138,7 @@ fn query() -> impl Strategy<Value = Query> {
         (text(), any::<bool>()).prop_map(|(path, next_level)| Read::Names { path, next_level }),
     ];
     prop_oneof![
-        why().prop_map(Query::OpenSession),
+        (why(), any::<Option<std::net::IpAddr>>()).prop_map(|(why, local)| Query::OpenSession { why, local }),
         (session(), vec(any::<u64>().prop_map(EventId), 0..4))
             .prop_map(|(session, events)| Query::InformAcknowledged { session, events }),
         (session(), read).prop_map(|(session, read)| Query::Prepare { session, read }),
@@ -173,9 +221,24 @@ fn report() -> impl Strategy<Value = Report> {
     prop_oneof![
         any::<u64>().prop_map(Report::InUse),
         option::of(next_session()).prop_map(Report::Next),
+        any::<u16>().prop_map(|port| Report::Listening(Ok(port))),
+        text().prop_map(|why| Report::Listening(Err(why))),
+        vec(client_line(), 0..3).prop_map(Report::Log),
         (any::<u32>(), outcome)
             .prop_map(|(session, outcome)| Report::SessionClosed { session: SessionId(session), outcome }),
     ]
+}
+
+fn client_line() -> impl Strategy<Value = ClientLine> {
+    (time(), any::<(Option<u32>, Option<u32>)>(), text(), text()).prop_map(
+        |(at, (session, took_ms), what, detail)| ClientLine {
+            at,
+            session: session.map(SessionId),
+            what,
+            detail,
+            took_ms,
+        },
+    )
 }
 
 fn next_session() -> impl Strategy<Value = NextSession> {
@@ -183,7 +246,7 @@ fn next_session() -> impl Strategy<Value = NextSession> {
 }
 
 fn why() -> impl Strategy<Value = Why> {
-    select(vec![Why::Events, Why::Periodic, Why::Retry, Why::Asked])
+    select(vec![Why::Events, Why::Periodic, Why::Retry, Why::Asked, Why::ConnectionRequest])
 }
 
 fn source() -> impl Strategy<Value = Source> {
@@ -237,6 +300,7 @@ fn status() -> impl Strategy<Value = Status> {
             retry_count,
             worker,
             connection_request_url: url,
+            connection_request_problem: None,
             warnings,
         },
     )

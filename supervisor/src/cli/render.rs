@@ -17,7 +17,8 @@ pub fn text(response: &Response) -> String {
         Response::Value { value, .. } => format!("{value}\n"),
         Response::Parameters(rows) => parameters(rows),
         Response::Changes(changes) => show_changes(changes),
-        Response::Status(status) => show_status(status),
+        Response::Status(status) | Response::StatusNow(status) => show_status(status),
+        Response::Config(_) | Response::Log { .. } => String::new(),
     };
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
@@ -33,7 +34,9 @@ pub fn json(response: &Response) -> String {
         }
         Response::Parameters(rows) => json!(rows),
         Response::Changes(changes) => json!(changes),
-        Response::Status(status) => json!(status),
+        Response::Status(status) | Response::StatusNow(status) => json!(status),
+        Response::Config(rows) => json!(rows),
+        Response::Log { lines, .. } => json!(lines),
     };
     format!("{json:#}\n")
 }
@@ -153,6 +156,7 @@ fn why(why: Why) -> &'static str {
         Why::Periodic => "periodic",
         Why::Retry => "to retry",
         Why::Asked => "asked for",
+        Why::ConnectionRequest => "the ACS asked for it",
     }
 }
 

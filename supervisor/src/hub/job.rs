@@ -125,7 +125,7 @@ impl Hub {
 
     fn plan_query(&mut self, query: Query) -> (Vec<Write>, Reply) {
         match query {
-            Query::OpenSession(why) => {
+            Query::OpenSession { why, .. } => {
                 if self.session.is_some() {
                     let detail = "a session is open already";
                     return (Vec::new(), Reply::Fault(Fault::new(FaultCode::RequestDenied, detail)));

@@ -37,6 +37,9 @@ impl Hub {
                     n => format!("dropped {n} changes"),
                 }])
             }
+            Request::ShowConfig | Request::ShowLog { .. } | Request::WatchStatus => {
+                Response::Refused("not built yet".to_owned())
+            }
             Request::Inform => {
                 self.inform();
                 Response::Done(vec![])

@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use ipc_proto::{
-    HttpUrl, UtcTime,
+    HttpUrl, Secret, UtcTime,
     retry::RetryPolicy,
     value::DateTime,
-    worker::{Acs, DeviceId, Periodic, Timing, WorkerConfig},
+    worker::{Acs, DeviceId, Periodic, Timing, Trust, WorkerConfig},
 };
 
 use super::state::State;
@@ -29,7 +29,15 @@ pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revi
     let TimingSettings { second_ms, heartbeat_ms, reply_ms, session_max_s, .. } = settings.timing;
     WorkerConfig {
         revision,
-        acs: url.map(|url| Acs { url, response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT) }),
+        acs: url.map(|url| Acs {
+            url,
+            response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT),
+            username: layers.text("cwmp.acs_username").to_owned(),
+            password: Secret::new(layers.text("cwmp.acs_password")),
+            allow_basic_http: true,
+            trust: Trust::default(),
+        }),
+        connection_request: None,
         periodic,
         retry: RetryPolicy {
             min_wait: layers.number(name::RETRY_MIN_WAIT),

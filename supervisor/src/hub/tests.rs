@@ -137,7 +137,9 @@ impl Worker {
     }
 
     async fn open(&mut self, why: Why) -> SessionOpened {
-        let Reply::SessionOpened(opened) = self.query(Query::OpenSession(why)).await else { panic!() };
+        let Reply::SessionOpened(opened) = self.query(Query::OpenSession { why, local: None }).await else {
+            panic!()
+        };
         *opened
     }
 
@@ -310,7 +312,8 @@ fn the_newest_worker_wins() {
         let mut old = bench.worker(1).await;
         let mut new = bench.worker(2).await;
         while old.messages.recv().await.is_some() {}
-        old.send(ToSupervisor::Query { id: 1, query: Query::OpenSession(Why::Asked) }).await;
+        old.send(ToSupervisor::Query { id: 1, query: Query::OpenSession { why: Why::Asked, local: None } })
+            .await;
         assert_eq!(new.open(Why::Asked).await.session, SessionId(1), "the old one opened nothing");
     });
 }

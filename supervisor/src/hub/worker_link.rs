@@ -32,6 +32,7 @@ impl Hub {
                 self.progress.send_modify(|p| p.in_use = revision);
             }
             ToSupervisor::Report(Report::Next(next)) => self.next_session = next,
+            ToSupervisor::Report(Report::Listening(_) | Report::Log(_)) => {}
             ToSupervisor::Report(Report::SessionClosed { session, outcome }) => {
                 self.jobs_of_worker.push_back(Job::Close(session, outcome));
             }
