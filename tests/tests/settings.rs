@@ -36,7 +36,11 @@ fn what_is_wrong_is_named_with_its_line() {
         ("second_ms = 10", "second_ms = 0", "second_ms: must be from 1"),
         ("second_ms = 10", "second_ms = \"ten\"", "expected u32"),
         ("listen = \"127.0.0.1:0\"", "listen = \"everywhere\"", "listen: an address and a port"),
-        ("cwmp.acs_response_timeout = ", "cwmp.acs_response_timeout = 9", "cwmp.acs_response_timeout must be"),
+        (
+            "cwmp.acs_response_timeout = ",
+            "cwmp.acs_response_timeout = 9",
+            "cwmp.acs_response_timeout must be",
+        ),
         ("cwmp.acs_response_timeout = ", "cwmp.acs_tiemout = ", "cwmp.acs_tiemout"),
         ("manufacturer = \"", "manufacturer = ", "line"),
     ];
@@ -53,7 +57,9 @@ fn what_is_wrong_is_named_with_its_line() {
 
 #[test]
 fn a_secret_in_a_bad_line_is_not_repeated() {
-    for bad in ["cwmp.acs_password = \"canary", "cwmp.acs_password = canary", "cwmp.acs_password = 'canary' x"] {
+    for bad in
+        ["cwmp.acs_password = \"canary", "cwmp.acs_password = canary", "cwmp.acs_password = 'canary' x"]
+    {
         let (output, line) = refused("cwmp.acs_response_timeout = 600", bad);
         assert!(output.stderr.contains(&format!("line {line}:")), "{}", output.stderr);
         assert!(!output.stderr.contains("canary"), "{}", output.stderr);
@@ -90,7 +96,7 @@ fn a_file_that_cannot_be_read_is_named() {
     if nix::unistd::geteuid().is_root() {
         return; // Root reads whatever its mode says.
     }
-    fs::set_permissions(device.settings_file(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(device.settings_file(), fs::Permissions::from_mode(0o000)).unwrap();
     let closed = device.supervisor(&[]);
     assert!(closed.status == 1 && closed.stderr.contains("Permission denied"), "{closed:?}");
 }
@@ -111,8 +117,12 @@ fn a_good_check_makes_nothing_on_disk() {
 #[test]
 fn the_shipped_file_is_good() {
     let shipped = tests::workspace_root().join("packaging/etc/supervisor.toml");
-    let output =
-        Command::new(program("cwmp-supervisor")).arg("--check").arg("--settings").arg(&shipped).output().unwrap();
+    let output = Command::new(program("cwmp-supervisor"))
+        .arg("--check")
+        .arg("--settings")
+        .arg(&shipped)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
