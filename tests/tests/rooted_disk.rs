@@ -202,7 +202,7 @@ fn a_read_only_disk_is_read_and_every_change_refused() {
     acs.wait_sessions(1, PATIENCE);
     change(&device, "saved");
     device.ctl_ok(&["save"]);
-    device.stop();
+    device.kill_supervisor();
     disk.remount("ro");
     device.start_again();
     assert_eq!(value(&device), "saved");
