@@ -70,7 +70,9 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let (store, contents, mut warnings) = Store::open(&settings.state_dir, settings.log_dir())?;
+    make_runtime_dir(&settings)?;
+    let (store, contents, mut warnings) =
+        Store::open(&settings.state_dir, settings.log_dir(), &settings.runtime_dir)?;
     warnings.iter().for_each(|warning| tracing::error!("{warning}"));
     let boot_id = boot::boot_id(&settings.device.boot_id)?;
     let device = identity::identity(&settings.device, &contents.facts);
@@ -88,7 +90,6 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         warnings.push(format!("this start could not be stored: {error}"));
     }
 
-    make_runtime_dir(&settings)?;
     let control_path = settings.runtime_dir.join("supervisor.sock");
     let worker_path = settings.runtime_dir.join("worker.sock");
     // Anyone may connect: the kernel says who it is, and strangers are told that they may do nothing.

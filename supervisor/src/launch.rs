@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipc_proto::retry::RetryPolicy;
+use ipc_proto::{retry::RetryPolicy, worker::ToWorker};
 use nix::{
     sys::signal::{Signal, kill as send_signal},
     unistd::{Pid, User},
@@ -58,9 +58,17 @@ pub struct Launcher {
     child: Option<(mpsc::UnboundedSender<Order>, JoinHandle<()>)>,
 }
 
+/// A worker that is connected.
+pub struct Connected {
+    /// By the kernel's word.
+    pub pid: i32,
+    /// Gone when the link is.
+    pub link: mpsc::WeakSender<ToWorker>,
+}
+
 enum Order {
-    Restart,
-    End,
+    Restart(Duration),
+    End(Duration),
 }
 
 /// The user that the worker runs as.
@@ -112,28 +120,34 @@ impl Launcher {
         (Self { child: Some((orders, tokio::spawn(child.keep_running()))) }, told)
     }
 
-    /// The one way to restart: the worker was asked to stop; after a second it is killed. A child is started
-    /// again at once, any other by whoever started it.
-    pub fn restart(&self, connected: Option<i32>) {
+    /// The one way to restart: a worker that is connected was asked to stop, and is killed if it is still there
+    /// after a second; one that is not is killed at once. A child is started again, any other by whoever
+    /// started it.
+    pub fn restart(&self, connected: Option<Connected>) {
         match (&self.child, connected) {
-            (Some((orders, _)), _) => {
+            (Some((orders, _)), connected) => {
+                let grace = if connected.is_some() { STOP_GRACE } else { Duration::ZERO };
                 // The keeper ends only with us.
-                let _ = orders.send(Order::Restart);
+                let _ = orders.send(Order::Restart(grace));
             }
-            (None, Some(pid)) => {
+            (None, Some(Connected { pid, link })) => {
                 tokio::spawn(async move {
                     sleep(STOP_GRACE).await;
-                    kill(pid);
+                    // A link that is gone may have left its pid to another process.
+                    if link.upgrade().is_some() {
+                        kill(pid);
+                    }
                 });
             }
             (None, None) => {}
         }
     }
 
-    /// Ends the child, by force if it does not end by itself.
-    pub async fn shutdown(self) {
+    /// Ends the child: at once, or if it was told to stop, by force when it does not.
+    pub async fn shutdown(self, told: bool) {
         if let Some((orders, keeper)) = self.child {
-            let _ = orders.send(Order::End);
+            let grace = if told { SHUTDOWN_GRACE } else { Duration::ZERO };
+            let _ = orders.send(Order::End(grace));
             if keeper.await.is_err() {
                 tracing::error!("the worker's keeper ended badly");
             }
@@ -167,12 +181,13 @@ impl Keeper {
                     tokio::select! {
                         status = child.wait() => status.map_or_else(|e| e.to_string(), |status| status.to_string()),
                         order = self.orders.recv() => match order {
-                            Some(Order::Restart) => {
-                                end(&mut child, STOP_GRACE).await;
+                            Some(Order::Restart(grace)) => {
+                                end(&mut child, grace).await;
                                 failures = 0;
                                 continue;
                             }
-                            Some(Order::End) | None => return end(&mut child, SHUTDOWN_GRACE).await,
+                            Some(Order::End(grace)) => return end(&mut child, grace).await,
+                            None => return end(&mut child, SHUTDOWN_GRACE).await,
                         },
                     }
                 }
@@ -185,8 +200,8 @@ impl Keeper {
             tokio::select! {
                 () = sleep(BACK_OFF.wait(failures, random, self.second)) => {}
                 order = self.orders.recv() => match order {
-                    Some(Order::Restart) => failures = 0,
-                    Some(Order::End) | None => return,
+                    Some(Order::Restart(_)) => failures = 0,
+                    Some(Order::End(_)) | None => return,
                 },
             }
         }

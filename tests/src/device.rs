@@ -47,6 +47,12 @@ impl Builder {
         self
     }
 
+    /// How long a client of a socket may take over its Hello or a message, in milliseconds.
+    pub fn send_ms(mut self, milliseconds: u32) -> Self {
+        self.settings.send_ms = milliseconds;
+        self
+    }
+
     /// A factory value by its CLI name; `value` is TOML, so text stands in quotes.
     pub fn factory(mut self, name: &str, value: &str) -> Self {
         self.settings.factory.push((name.to_owned(), value.to_owned()));
@@ -201,6 +207,11 @@ impl Device {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Waits until the daemons have said this on stderr.
+    pub fn wait_log(&self, text: &str) {
+        crate::process::wait_until(&format!("{text:?} in the log"), || self.log().contains(text));
+    }
+
     /// The process id of the supervisor.
     pub fn supervisor_pid(&self) -> u32 {
         self.running.as_ref().expect("the device runs").supervisor.id()
@@ -272,7 +283,7 @@ impl Device {
 
     /// Runs cwmpctl with these words against this device.
     pub fn ctl(&self, words: &[&str]) -> Output {
-        let mut command = limited("cwmpctl");
+        let mut command = limited([program("cwmpctl")]);
         command.arg("--socket").arg(self.socket()).args(words);
         outcome(command)
     }
@@ -281,7 +292,7 @@ impl Device {
     pub fn ctl_reading(&self, words: &[&str], input: &str) -> Output {
         let file = self.directory.join("stdin");
         std::fs::write(&file, input).expect("the device's directory is writable");
-        let mut command = limited("cwmpctl");
+        let mut command = limited([program("cwmpctl")]);
         command.arg("--socket").arg(self.socket()).args(words);
         command.stdin(File::open(&file).expect("it was just written"));
         outcome(command)
@@ -289,7 +300,8 @@ impl Device {
 
     /// Runs the supervisor's program beside this device, with its settings and these options, for what ends by itself.
     pub fn supervisor(&self, options: &[&str]) -> Output {
-        let mut command = limited("cwmp-supervisor");
+        let mut command = limited(self.supervisor_words());
+        command.envs(self.environment.iter().map(|(n, v)| (n, v)));
         command.arg("--settings").arg(self.settings_file()).args(options);
         outcome(command)
     }
@@ -327,6 +339,10 @@ impl Device {
         }
     }
 
+    fn supervisor_words(&self) -> Vec<PathBuf> {
+        self.through.iter().map(PathBuf::from).chain([program("cwmp-supervisor")]).collect()
+    }
+
     fn stop_by(&mut self, signal: Signal) -> ExitStatus {
         let pid = i32::try_from(self.supervisor_pid()).expect("a process id fits");
         kill(Pid::from_raw(pid), signal).expect("the supervisor is ours to signal");
@@ -352,10 +368,10 @@ impl Drop for Device {
     }
 }
 
-/// A program of this workspace that is killed, and so fails, when it hangs.
-fn limited(name: &str) -> Command {
+/// A command that is killed, and so fails, when it hangs.
+fn limited(words: impl IntoIterator<Item = PathBuf>) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", "30"]).arg(program(name)).stdin(Stdio::null());
+    command.args(["--signal=KILL", "30"]).args(words).stdin(Stdio::null());
     command
 }
 

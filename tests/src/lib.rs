@@ -9,6 +9,7 @@ pub mod peers;
 pub mod process;
 pub mod schema;
 mod settings;
+pub mod trace;
 pub mod transcript;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,17 @@ pub fn skipped(what: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "\nSKIPPED: {what}");
+}
+
+/// False, and said, where a test cannot have what it needs: root and mount namespaces of its own.
+pub fn may_unshare() -> bool {
+    let unshared =
+        std::process::Command::new("unshare").args(["--mount", "--propagation", "private", "true"]).output();
+    let may = nix::unistd::geteuid().is_root() && unshared.is_ok_and(|output| output.status.success());
+    if !may {
+        skipped("it needs root and mount namespaces");
+    }
+    may
 }
 
 /// Where the schemas and the requirements lie: `CWMP_SPEC`, or beside the source tree.

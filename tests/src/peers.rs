@@ -16,7 +16,11 @@ pub struct RawPeer(UnixStream);
 impl RawPeer {
     /// Connects and says nothing.
     pub fn connect(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).expect("the supervisor's socket takes connections");
+        Self::new(UnixStream::connect(socket).expect("the supervisor's socket takes connections"))
+    }
+
+    /// Takes a connection over, such as one that a listener accepted.
+    pub fn new(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket has time limits");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket has time limits");
         Self(stream)

@@ -12,6 +12,7 @@ pub(crate) struct Settings {
     pub(crate) heartbeat_ms: u32,
     pub(crate) reply_ms: u32,
     pub(crate) session_max_s: u32,
+    pub(crate) send_ms: u32,
     pub(crate) factory: Vec<(String, String)>,
     pub(crate) extra: String,
 }
@@ -26,6 +27,7 @@ impl Default for Settings {
             heartbeat_ms: 1000,
             reply_ms: 5000,
             session_max_s: 60,
+            send_ms: 5000,
             factory: Vec::new(),
             extra: String::new(),
         }
@@ -73,6 +75,7 @@ second_ms = {second}
 heartbeat_ms = {heartbeat}
 reply_ms = {reply}
 session_max_s = {session_max}
+send_ms = {send}
 
 [factory]
 {factory}
@@ -88,6 +91,7 @@ session_max_s = {session_max}
             heartbeat = self.heartbeat_ms,
             reply = self.reply_ms,
             session_max = self.session_max_s,
+            send = self.send_ms,
             extra = self.extra,
         )
     }

@@ -96,7 +96,7 @@ fn a_file_that_cannot_be_read_is_named() {
     if nix::unistd::geteuid().is_root() {
         return; // Root reads whatever its mode says.
     }
-    fs::set_permissions(device.settings_file(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(device.settings_file(), fs::Permissions::from_mode(0o000)).unwrap();
     let closed = device.supervisor(&[]);
     assert!(closed.status == 1 && closed.stderr.contains("Permission denied"), "{closed:?}");
 }

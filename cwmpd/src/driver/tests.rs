@@ -244,6 +244,42 @@ async fn a_session_goes_from_due_to_closed() {
 }
 
 #[tokio::test]
+async fn a_new_url_in_mid_session_counts_from_the_next_on() {
+    let ((first, first_url), (second, second_url)) = (FakeAcs::start().await, FakeAcs::start().await);
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config(&first_url), due(true)).await;
+    supervisor.open_session(1).await;
+    let mut stream = first.accept().await;
+    supervisor.push(Push::Config(Box::new(WorkerConfig { revision: 6, ..config(&second_url) }))).await;
+    while supervisor.report().await != Report::InUse(6) {}
+    // The rest of the session, on a new connection, goes where the session began.
+    let closing = envelope("<c:InformResponse/>").replace("200 OK\r\n", "200 OK\r\nConnection: close\r\n");
+    exchange(&mut stream, ENVELOPE_END, &closing).await;
+    supervisor.answer(|_| Reply::Done).await;
+    exchange(&mut first.accept().await, "\r\n\r\n", NO_CONTENT).await;
+    assert_eq!(supervisor.outcome().await, Outcome::Succeeded);
+    supervisor.push(Push::Due(due(true))).await;
+    supervisor.open_session(2).await;
+    inform(&mut second.accept().await).await;
+}
+
+#[tokio::test]
+async fn the_inform_carries_local_time_with_its_offset() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config(&url), due(true)).await;
+    supervisor.open_session(1).await;
+    let text = request(&mut acs.accept().await, ENVELOPE_END).await;
+    let (_, rest) = text.split_once("<CurrentTime>").unwrap();
+    let time = rest.split('<').next().unwrap();
+    let at: jiff::Timestamp = time.parse().unwrap();
+    assert!(at.duration_until(jiff::Timestamp::now()).abs().as_secs() < 60, "{time}");
+    let local = jiff::tz::TimeZone::system().to_offset(at).to_string();
+    let offset = time.get(19..).unwrap();
+    assert!(offset.len() == 6 && offset.starts_with(&local), "{time}, here it is {local}");
+}
+
+#[tokio::test]
 async fn a_large_answer_is_chunked_and_whole() {
     const PAGES: u32 = 40;
     let (acs, url) = FakeAcs::start().await;

@@ -86,6 +86,14 @@ fn sizes_have_limits() {
 }
 
 #[test]
+fn a_request_of_a_million_bytes_is_read() {
+    let body = format!("<c:X>{}</c:X>", "<Name>Device.DeviceInfo.UpTime</Name>".repeat(30_000));
+    let text = envelope("", &body);
+    assert!(text.len() > 1_000_000);
+    assert_eq!(read(text.as_bytes()).unwrap().body.children.len(), 30_000);
+}
+
+#[test]
 fn entities_of_a_dtd_are_refused() {
     assert_eq!(xml_error("<!DOCTYPE a [<!ENTITY b 'bbb'>]><a>&b;</a>"), XmlError::Doctype);
     assert_eq!(xml_error("<a>&b;</a>"), XmlError::UnknownEntity("b".to_owned()));

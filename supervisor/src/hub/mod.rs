@@ -177,7 +177,7 @@ impl Hub {
             }
         }
         self.push(Push::Stop);
-        self.launcher.shutdown().await;
+        self.launcher.shutdown(self.link.is_some()).await;
         self.store.close();
     }
 
@@ -193,7 +193,9 @@ impl Hub {
                 self.drop_link(&reason);
             }
             Command::WorkerLost(..) => {}
-            Command::WorkerIncompatible(reason) => self.process.incompatible(reason),
+            // A stranger beside a good worker is the log's business.
+            Command::WorkerIncompatible(reason) if self.link.is_none() => self.process.incompatible(reason),
+            Command::WorkerIncompatible(reason) => tracing::warn!("a worker was turned away: {reason}"),
             Command::Shutdown => {}
         }
     }

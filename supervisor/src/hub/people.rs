@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     config::table::{self, Access, Author, Effect},
+    launch::Connected,
     store::CommitError,
 };
 
@@ -81,7 +82,9 @@ impl Hub {
         let workers = self.progress.borrow().workers;
         self.asked = true;
         self.push(Push::Stop);
-        self.launcher.restart(self.link.as_ref().map(|link| link.pid));
+        let connected =
+            self.link.as_ref().map(|link| Connected { pid: link.pid, link: link.messages.downgrade() });
+        self.launcher.restart(connected);
         let response = Response::Done(vec![]);
         client.send(Answer { response, wait: Wait::NewWorker(workers) });
     }

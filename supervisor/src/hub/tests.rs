@@ -35,7 +35,7 @@ struct Worker {
 
 fn hub(dir: &Path, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()> + 'static {
     let settings = Settings { state_dir: dir.to_owned(), ..Settings::default() };
-    let (store, contents, warnings) = Store::open(dir, dir).unwrap();
+    let (store, contents, warnings) = Store::open(dir, dir, dir).unwrap();
     let device = DeviceId { oui: "00AABB".to_owned(), serial_number: "S1".to_owned(), ..DeviceId::default() };
     let mut state = State::new(contents);
     let start = Start { device: &device, boot_id: "boot-1", factory: &Default::default(), random: [7; 24] };

@@ -93,14 +93,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the store in `dir`, its log in `log_dir`. The notices are for the log and the status.
-    pub fn open(dir: &Path, log_dir: &Path) -> Result<(Self, Contents, Vec<String>), OpenError> {
+    /// Opens or makes the store in `dir`, its log in `log_dir`; `scratch` serves when `dir` is read-only. The
+    /// notices are for the log and the status.
+    pub fn open(
+        dir: &Path,
+        log_dir: &Path,
+        scratch: &Path,
+    ) -> Result<(Self, Contents, Vec<String>), OpenError> {
         let mut notices = Vec::new();
         match make_private(dir) {
             Err(OpenError::Directory { error, .. }) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
             made => made?,
         }
-        let (state, mut contents) = StateDb::open(dir, &mut notices)?;
+        let (state, mut contents) = StateDb::open(dir, scratch, &mut notices)?;
         let log = LogDb::open(log_dir, &mut notices);
         contents.last_session = log.as_ref().and_then(LogDb::last_session);
         let (jobs, queue) = mpsc::channel();

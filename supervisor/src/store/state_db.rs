@@ -38,16 +38,20 @@ pub struct StateDb {
 
 impl StateDb {
     /// Opens, checks and loads the file; sets a damaged one aside.
-    pub fn open(dir: &Path, notices: &mut Vec<String>) -> Result<(Self, Contents), OpenError> {
+    pub fn open(
+        dir: &Path,
+        scratch: &Path,
+        notices: &mut Vec<String>,
+    ) -> Result<(Self, Contents), OpenError> {
         let path = dir.join(FILE);
-        let mut opened = open_good(&path);
+        let mut opened = open_good(&path, scratch);
         if let Err(Trouble::Damaged(reason)) = &opened {
             notices.push(set_aside(dir, reason)?);
-            opened = open_good(&path);
+            opened = open_good(&path, scratch);
         }
         if let Err(Trouble::Damaged(reason)) = &opened {
             notices.push(set_backup_aside(dir, reason)?);
-            opened = open_good(&path);
+            opened = open_good(&path, scratch);
         }
         let (db, contents) = opened.map_err(|trouble| trouble.into_error(&path))?;
         if db.pragma_query_value(None, "query_only", |row| row.get(0)).unwrap_or(false) {
@@ -148,19 +152,21 @@ impl Trouble {
     }
 }
 
-fn open_good(path: &Path) -> Result<(Connection, Contents), Trouble> {
-    let db = connect(path)?;
+fn open_good(path: &Path, scratch: &Path) -> Result<(Connection, Contents), Trouble> {
+    let db = connect(path, scratch)?;
     let contents = load(&db)?;
     Ok((db, contents))
 }
 
 /// Opens the file. On a read-only file system it is read as it stands, and every commit is refused.
-fn connect(path: &Path) -> Result<Connection, Trouble> {
+fn connect(path: &Path, scratch: &Path) -> Result<Connection, Trouble> {
     let error = |error| Trouble::from_sqlite(path, error);
     // Made before SQLite does, so that no other mode than 0600 is ever seen.
     let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     match made.and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o600))) {
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return connect_to_read(path),
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            return connect_to_read(path, scratch);
+        }
         made => {
             made.map_err(|error| Trouble::Fatal(OpenError::Directory { path: path.to_owned(), error }))?
         }
@@ -170,7 +176,7 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
     // EXCLUSIVE before WAL: no shared memory file, and a second supervisor is stopped here.
     db.execute_batch(
         "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA journal_size_limit = 1048576; PRAGMA cache_size = -512;",
+         PRAGMA journal_size_limit = 1048576; PRAGMA wal_autocheckpoint = 256; PRAGMA cache_size = -512;",
     )
     .map_err(error)?;
     if test_points::never_syncs() {
@@ -195,9 +201,15 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
 }
 
 /// What stands on a read-only file system, or an empty store in memory; neither takes a write.
-fn connect_to_read(path: &Path) -> Result<Connection, Trouble> {
+///
+/// SQLite cannot follow a journal that it cannot write, so a file with one is read as a copy in `scratch`.
+fn connect_to_read(path: &Path, scratch: &Path) -> Result<Connection, Trouble> {
     let error = |error| Trouble::from_sqlite(path, error);
-    let db = if path.exists() {
+    let journal = path.with_extension("db-wal");
+    let db = if journal.metadata().is_ok_and(|meta| meta.len() > 0) {
+        copy_to_read(path, &journal, scratch)
+            .map_err(|error| Trouble::Fatal(OpenError::Directory { path: scratch.to_owned(), error }))?
+    } else if path.exists() {
         let uri = format!("file:{}?immutable=1", path.display());
         Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
     } else {
@@ -206,6 +218,23 @@ fn connect_to_read(path: &Path) -> Result<Connection, Trouble> {
     let db = db.map_err(error)?;
     db.pragma_update(None, "query_only", true).map_err(error)?;
     Ok(db)
+}
+
+/// Copies file and journal, opens the copy, and takes its names away again: it lives as long as it is open.
+fn copy_to_read(path: &Path, journal: &Path, scratch: &Path) -> io::Result<rusqlite::Result<Connection>> {
+    let copy = scratch.join("state.db.copy");
+    let journal_copy = scratch.join("state.db.copy-wal");
+    for (from, to) in [(path, &copy), (journal, &journal_copy)] {
+        fs::copy(from, to)?;
+        fs::set_permissions(to, fs::Permissions::from_mode(0o600))?;
+    }
+    let opened = Connection::open(&copy).and_then(|db| {
+        db.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; SELECT * FROM fact;")
+            .map(|()| db)
+    });
+    fs::remove_file(&copy)?;
+    fs::remove_file(&journal_copy)?;
+    Ok(opened)
 }
 
 /// Moves a damaged file and its journal aside and the backup into its place; the notice says what was done.

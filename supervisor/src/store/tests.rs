@@ -28,7 +28,7 @@ fn commit(store: &Store, writes: Vec<Write>) -> Result<(), CommitError> {
 }
 
 fn open(dir: &Path) -> (Store, Contents, Vec<String>) {
-    Store::open(dir, dir).unwrap()
+    Store::open(dir, dir, dir).unwrap()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_last_session_is_remembered() {
 fn a_second_supervisor_is_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let _first = open(dir.path());
-    assert!(matches!(Store::open(dir.path(), dir.path()), Err(OpenError::InUse(_))));
+    assert!(matches!(Store::open(dir.path(), dir.path(), dir.path()), Err(OpenError::InUse(_))));
 }
 
 #[test]
@@ -111,7 +111,9 @@ fn a_file_of_a_later_version_is_left_alone() {
     let db = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
     db.pragma_update(None, "user_version", migrate::KNOWN + 1).unwrap();
     drop(db);
-    let Err(OpenError::Newer { found, .. }) = Store::open(dir.path(), dir.path()) else { panic!("opened") };
+    let Err(OpenError::Newer { found, .. }) = Store::open(dir.path(), dir.path(), dir.path()) else {
+        panic!("opened")
+    };
     assert_eq!(found, migrate::KNOWN + 1);
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::TcpStream;
+use std::path::PathBuf;
 
 use super::decode;
 use super::envelope::{self, Envelope};
@@ -16,6 +17,7 @@ pub(super) struct OpenSession {
     pub(super) messages: Vec<Message>,
     steps: VecDeque<Step>,
     at_inform: Option<Trouble>,
+    touch_at_inform: Option<PathBuf>,
     manner: Manner,
     namespace: String,
     requests_sent: u32,
@@ -193,6 +195,7 @@ impl OpenSession {
             messages: Vec::new(),
             steps: plan.steps.into(),
             at_inform: plan.at_inform,
+            touch_at_inform: plan.touch_at_inform,
             manner: plan.manner,
             namespace: decode::cwmp_namespace(inform).unwrap_or_else(|| "urn:dslforum-org:cwmp-1-0".into()),
             requests_sent: 0,
@@ -205,6 +208,7 @@ impl OpenSession {
     fn next_turn(&mut self, kind: &str, body: &str) -> Turn {
         let is_request = kind != "empty POST" && kind != "Fault" && !kind.ends_with("Response");
         let step = if kind == "Inform" {
+            self.touch_at_inform.take().iter().for_each(touch);
             self.at_inform.take().map_or(Step::Answer, Step::Trouble)
         } else if is_request {
             Step::Answer
@@ -232,6 +236,10 @@ impl OpenSession {
                 self.answer(soap(text), false)
             }
             Step::Trouble(trouble) => Turn::Misbehave(trouble),
+            Step::Touch(file) => {
+                touch(&file);
+                self.next_turn(kind, body)
+            }
         }
     }
 
@@ -245,6 +253,10 @@ impl OpenSession {
         }
         Turn::Answer { reply, manner: self.manner, closes_session }
     }
+}
+
+fn touch(file: &PathBuf) {
+    std::fs::write(file, "").expect("the test's own file can be made");
 }
 
 fn soap(body: String) -> Reply {

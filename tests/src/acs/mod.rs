@@ -90,6 +90,19 @@ impl Acs {
         self.shared.lock().ended.len()
     }
 
+    /// Waits until every connection made so far is served to its end, so that whatever a device that is gone
+    /// now has sent is on record.
+    pub fn settle(&self, timeout: Duration) {
+        // Connections are accepted in order: once this one is, all older ones are.
+        let fence = TcpStream::connect(self.address).expect("the test ACS listens");
+        let own = fence.local_addr().ok();
+        self.wait(timeout, "a connection to be accepted", |state| {
+            state.live.values().any(|stream| stream.peer_addr().ok() == own).then_some(())
+        });
+        drop(fence);
+        self.wait(timeout, "every connection to end", |state| state.live.is_empty().then_some(()));
+    }
+
     fn wait<T>(&self, timeout: Duration, what: &str, ready: impl Fn(&State) -> Option<T>) -> T {
         let deadline = Instant::now() + timeout;
         let mut state = self.shared.lock();
@@ -209,6 +222,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             }
             number
         };
+        shared.changed.notify_all();
         let shared = Arc::clone(shared);
         threads.push(std::thread::spawn(move || connection::serve(&shared, stream, number)));
     }

@@ -1,5 +1,7 @@
 //! What the test ACS does in one session: the RPCs in order, and how and where it misbehaves.
 
+use std::path::{Path, PathBuf};
+
 use super::envelope::Envelope;
 
 /// One thing the ACS does when it is its turn to answer.
@@ -11,6 +13,8 @@ pub(super) enum Step {
     Send(Envelope),
     /// Something no ACS should do; the session is over for the ACS.
     Trouble(Trouble),
+    /// Makes this empty file, and goes on with the next step.
+    Touch(PathBuf),
 }
 
 /// A way for an ACS to be broken; each ends the session as far as the ACS is concerned.
@@ -60,6 +64,7 @@ pub(super) struct Manner {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub(super) at_inform: Option<Trouble>,
+    pub(super) touch_at_inform: Option<PathBuf>,
     pub(super) steps: Vec<Step>,
     pub(super) manner: Manner,
 }
@@ -85,6 +90,18 @@ impl Plan {
     /// A session that gets no further than the Inform.
     pub fn at_inform(trouble: Trouble) -> Self {
         Self { at_inform: Some(trouble), ..Self::default() }
+    }
+
+    /// Makes this empty file once the Inform is here and before it is answered.
+    pub fn touch_at_inform(mut self, file: &Path) -> Self {
+        self.touch_at_inform = Some(file.to_owned());
+        self
+    }
+
+    /// Makes this empty file when it is the ACS's turn, just before the next RPC or the closing 204.
+    pub fn touch(mut self, file: &Path) -> Self {
+        self.steps.push(Step::Touch(file.to_owned()));
+        self
     }
 
     /// `Connection: close` with every answer, so that the session goes on in new connections.
