@@ -104,14 +104,14 @@ fn config() -> impl Strategy<Value = WorkerConfig> {
             trust,
         },
     );
-    let connection_request = (any::<std::net::SocketAddr>(), text(), text(), text()).prop_map(
-        |(listen, path, username, password)| ConnectionRequest {
-            listen,
-            path,
-            username,
-            password: Secret::new(password),
-        },
-    );
+    let connection_request =
+        (any::<(std::net::IpAddr, u16)>().prop_map(std::net::SocketAddr::from), text(), text(), text())
+            .prop_map(|(listen, path, username, password)| ConnectionRequest {
+                listen,
+                path,
+                username,
+                password: Secret::new(password),
+            });
     let periodic = (any::<u32>(), time()).prop_map(|(interval, phase)| Periodic { interval, phase });
     let retry = any::<(u32, u32)>().prop_map(|(min_wait, multiplier)| RetryPolicy { min_wait, multiplier });
     let timing = any::<[u32; 4]>().prop_map(|[second_ms, heartbeat_ms, reply_ms, session_max_s]| Timing {
