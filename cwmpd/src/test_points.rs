@@ -1,22 +1,6 @@
 //! Named places where a test may kill the process; without the feature `test-points` they are nothing.
 
-/// Dies here by SIGKILL when CWMP_KILL_AT names this point. `name@FILE` kills only if FILE exists, and removes
-/// it first, so that the next process goes on.
-#[cfg(feature = "test-points")]
-pub fn reach(name: &str) {
-    let Ok(wanted) = std::env::var("CWMP_KILL_AT") else { return };
-    let armed = match wanted.split_once('@') {
-        Some((point, flag)) => point == name && std::fs::remove_file(flag).is_ok(),
-        None => wanted == name,
-    };
-    if armed {
-        let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
-    }
-}
-
-/// Nothing.
-#[cfg(not(feature = "test-points"))]
-pub fn reach(_name: &str) {}
+pub use ipc_proto::test_points::reach;
 
 /// Drives `exchange` and reaches the point once its request has been handed to the socket.
 #[cfg(feature = "test-points")]

@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use ipc_proto::UtcTime;
+
+/// To the first periodic point of a device whose test is not about it.
+const FAR_MS: i64 = 400_000;
+
 /// What a test may choose; the rest is the same for every test.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -40,13 +45,13 @@ impl Settings {
         let path = |name: &str| quoted(&directory.join(name).display().to_string());
         // The longest that the standard's range allows, unless a test is about it: a busy machine is not a dead ACS.
         let patient = ("cwmp.acs_response_timeout".to_owned(), "600".to_owned());
-        let chosen = self.factory.iter().any(|(name, _)| *name == patient.0);
-        let factory: String = self
-            .factory
-            .iter()
-            .chain((!chosen).then_some(&patient))
-            .map(|(name, value)| format!("{name} = {value}\n"))
-            .collect();
+        // A day of CWMP time is minutes here: its end must not fall into a test by chance.
+        let far = quoted(&UtcTime::now().plus_millis(FAR_MS).to_string());
+        let defaults = [patient, ("cwmp.periodicinformtime".to_owned(), far)];
+        let unchosen =
+            defaults.iter().filter(|(name, _)| self.factory.iter().all(|(chosen, _)| chosen != name));
+        let factory: String =
+            self.factory.iter().chain(unchosen).map(|(name, value)| format!("{name} = {value}\n")).collect();
         format!(
             r#"state_dir = {state}
 runtime_dir = {run}

@@ -89,7 +89,7 @@ fn methods(id: &str) -> String {
 
 #[test]
 fn a_right_session_keeps_every_rule_and_is_recorded_as_it_was() {
-    let acs = Acs::start();
+    let acs = Acs::start().unjudged();
     acs.plan(Plan::new().send(get_rpc_methods()));
     let mut device = ToyDevice::connect(acs.port());
     assert!(device.say(&inform(0, 1)).contains("InformResponse"));
@@ -107,7 +107,7 @@ fn a_right_session_keeps_every_rule_and_is_recorded_as_it_was() {
 
 #[test]
 fn broken_rules_are_seen() {
-    let acs = Acs::start();
+    let acs = Acs::start().unjudged();
     acs.plan(Plan::new().send(get_parameter_values(&["Device."])));
     let mut device = ToyDevice::connect(acs.port());
     device.say(&inform(0, 2).replace("EventStruct[1]", "EventStruct[3]"));
@@ -135,7 +135,7 @@ fn the_schemas_take_a_right_message_and_refuse_a_wrong_one() {
 #[test]
 fn a_session_goes_on_over_connections_that_the_acs_closes() {
     for plan in [Plan::new().closing_each(), Plan::new().http10()] {
-        let acs = Acs::start();
+        let acs = Acs::start().unjudged();
         acs.plan(plan.send(get_rpc_methods()));
         let mut device = ToyDevice::connect(acs.port());
         assert!(device.say(&inform(0, 1)).contains("Connection: close"));
@@ -152,7 +152,7 @@ fn a_session_goes_on_over_connections_that_the_acs_closes() {
 #[test]
 fn every_manner_carries_the_same_answer() {
     for plan in [Plan::new().byte_by_byte(), Plan::new().chunked()] {
-        let acs = Acs::start();
+        let acs = Acs::start().unjudged();
         acs.plan(plan);
         let mut device = ToyDevice::connect(acs.port());
         assert!(device.say(&inform(0, 1)).contains("200 OK"));
@@ -176,7 +176,7 @@ fn every_trouble_is_the_trouble_it_says() {
         (Trouble::WrongRoot, |r| r.as_ref().is_ok_and(|t| t.ends_with("</note>"))),
     ];
     for (trouble, check) in cases {
-        let acs = Acs::start();
+        let acs = Acs::start().unjudged();
         acs.plan(Plan::at_inform(trouble.clone()));
         let mut device = ToyDevice::connect(acs.port());
         if matches!(trouble, Trouble::HugeChunked(_)) {
@@ -193,7 +193,7 @@ fn every_trouble_is_the_trouble_it_says() {
 
 #[test]
 fn silence_lasts_until_the_device_leaves() {
-    let acs = Acs::start();
+    let acs = Acs::start().unjudged();
     acs.plan(Plan::new().then(Trouble::Silence));
     let mut device = ToyDevice::connect(acs.port());
     device.say(&inform(0, 1));
@@ -207,7 +207,7 @@ fn silence_lasts_until_the_device_leaves() {
 
 #[test]
 fn a_device_that_leaves_in_mid_session_is_seen() {
-    let acs = Acs::start();
+    let acs = Acs::start().unjudged();
     let mut device = ToyDevice::connect(acs.port());
     device.say(&inform(3, 1));
     drop(device);

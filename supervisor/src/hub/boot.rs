@@ -173,4 +173,15 @@ mod tests {
         assert_eq!(codes(&state), [EventCode::Bootstrap]);
         assert_eq!(state.acs_url(), "http://maker/");
     }
+
+    #[test]
+    fn another_serial_number_and_another_url_are_one_bootstrap() {
+        let mut state = State::default();
+        start(&mut state, &device("1"), "boot-1", 1);
+        state.events.clear();
+        let factory = BTreeMap::from([(name::ACS_URL, "http://maker/".to_owned())]);
+        let device = device("2");
+        Start { device: &device, boot_id: "boot-1", factory: &factory, random: [1; 24] }.run(&mut state);
+        assert_eq!(codes(&state), [EventCode::Bootstrap]);
+    }
 }

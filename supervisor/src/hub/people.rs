@@ -10,7 +10,7 @@ use super::{
     Hub, MAX_WAITING, access,
     command::{Answer, Client, Wait},
     job::Job,
-    state, status,
+    status,
 };
 use crate::{
     config::table::{self, Access, Author, Effect},
@@ -144,7 +144,7 @@ impl Hub {
         }
         self.state.layers.candidate.clear();
         let mut notes = Vec::new();
-        if !state::unsaved_names(&self.state.layers).is_empty() {
+        if !self.state.layers.unsaved.is_empty() {
             notes.push("running, not saved: `save` keeps it over a reboot".to_owned());
         }
         let wait = if self.link.is_some() { Wait::InUse(self.revision()) } else { Wait::No };

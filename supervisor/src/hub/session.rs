@@ -44,12 +44,12 @@ impl OpenSession {
             code: *code,
             command_key: command_key.clone(),
         });
-        let mut events: Vec<_> = stored.take(MAX_EVENTS).collect();
+        let periodic = matches!(why, Why::Periodic | Why::Asked)
+            && state.events.iter().all(|event| event.code != EventCode::Periodic);
+        let mut events: Vec<_> = stored.take(MAX_EVENTS - usize::from(periodic)).collect();
         events.sort_by_key(|event| event.code);
-        let periodic = matches!(why, Why::Periodic | Why::Asked);
-        let waits = events.iter().any(|event| event.code == EventCode::Periodic);
         let mut unstored = None;
-        if periodic && !waits {
+        if periodic {
             let command_key = CommandKey::default();
             events.push(Event { id: next_event, code: EventCode::Periodic, command_key });
             unstored = Some(next_event);

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use ipc_proto::{
     UtcTime,
+    control::Source,
     text::CommandKey,
     worker::{EventCode, EventId, RetryState},
 };
 
 use crate::{
     config::{
-        layers::Layers,
-        table::{self, name},
+        layers::{Candidate, Layers, Stored},
+        table::name,
     },
     store::{Contents, Fact, SessionRecord, StoredEvent, Write},
 };
@@ -108,9 +109,7 @@ pub fn save(layers: &Layers) -> Vec<Write> {
 
 /// The writes that make the candidate running.
 pub fn apply(layers: &Layers, at: UtcTime) -> Vec<Write> {
-    use crate::config::layers::Stored;
-    use ipc_proto::control::Source;
-    let write = |change: &crate::config::layers::Candidate| {
+    let write = |change: &Candidate| {
         let stored = Stored { text: change.text.clone(), source: Source::Cli, at };
         let same_as_saved = layers
             .startup
@@ -121,16 +120,9 @@ pub fn apply(layers: &Layers, at: UtcTime) -> Vec<Write> {
     layers.candidate.iter().map(write).collect()
 }
 
-/// Names of the rows that a reboot would change.
-pub fn unsaved_names(layers: &Layers) -> Vec<&'static str> {
-    table::TABLE.iter().filter(|row| !layers.is_saved(row)).map(|row| row.name).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::layers::Stored;
-    use ipc_proto::control::Source;
 
     fn url(text: &str) -> Write {
         let stored = Stored { text: text.to_owned(), source: Source::Cli, at: UtcTime::from_millis(0) };

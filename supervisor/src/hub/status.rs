@@ -10,8 +10,8 @@ use ipc_proto::{
 use super::Hub;
 use crate::{
     config::{
-        layers::Layers,
-        table::{Row, TABLE, name},
+        layers::{Candidate, Layers},
+        table::{self, Row, TABLE, name},
     },
     device::identity,
     launch::News,
@@ -96,7 +96,7 @@ impl Hub {
             stage: failure.map(|failure| failure.stage),
             reason,
             url: self.state.acs_url().to_owned(),
-            url_source: row(name::ACS_URL).map_or(Source::Factory, |row| layers.in_force(row).source),
+            url_source: table::row(name::ACS_URL).map_or(Source::Factory, |row| layers.in_force(row).source),
         }
     }
 
@@ -128,10 +128,6 @@ fn last_session(record: &SessionRecord) -> LastSession {
     }
 }
 
-fn row(name: &str) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.name == name)
-}
-
 /// The table with the values in force.
 pub fn rows(layers: &Layers) -> Vec<ParameterRow> {
     let show = |row: &'static Row| {
@@ -152,7 +148,7 @@ pub fn rows(layers: &Layers) -> Vec<ParameterRow> {
 
 /// The changes that wait for `apply`.
 pub fn changes(layers: &Layers) -> Vec<Change> {
-    let show = |change: &crate::config::layers::Candidate| Change {
+    let show = |change: &Candidate| Change {
         name: change.row.name.to_owned(),
         running: shown(change.row, layers.in_force(change.row).text),
         new: shown(change.row, &change.text),

@@ -440,6 +440,23 @@ fn an_empty_set_and_the_same_value_again_are_good_and_set_the_parameter_key() {
 }
 
 #[test]
+fn a_periodic_session_that_failed_waits_for_its_retry() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        let opened = worker.open(Why::Events).await;
+        let (session, events) = (opened.session, opened.events.iter().map(|event| event.id).collect());
+        worker.query(Query::InformAcknowledged { session, events }).await;
+        worker.close(session, Outcome::Succeeded).await;
+        while worker.due().await.events {}
+        let session = worker.open(Why::Periodic).await.session;
+        worker.close(session, tcp_failure()).await;
+        let due = worker.due().await;
+        assert!(due.events && !due.fresh && due.retry.count == 1, "{due:?}");
+    });
+}
+
+#[test]
 fn the_worker_has_no_acs_while_cwmp_is_off() {
     run(async {
         let bench = Bench::new();

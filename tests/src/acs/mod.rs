@@ -18,10 +18,12 @@ pub use envelope::Envelope;
 pub use plan::{Plan, Trouble};
 pub use record::{Direction, Ending, Message, Session};
 
-/// A running test ACS; dropping it closes every connection and waits for its threads.
+/// A running test ACS; dropping it closes every connection, waits for its threads and holds what the device sent
+/// against the schemas.
 pub struct Acs {
     shared: Arc<Shared>,
     address: SocketAddr,
+    judges: bool,
     acceptor: Option<JoinHandle<()>>,
 }
 
@@ -42,7 +44,15 @@ impl Acs {
         });
         let for_acceptor = Arc::clone(&shared);
         let acceptor = std::thread::spawn(move || accept(&listener, &for_acceptor));
-        Self { shared, address, acceptor: Some(acceptor) }
+        Self { shared, address, judges: true, acceptor: Some(acceptor) }
+    }
+
+    /// Does not hold what the device sent against the schemas in the end: for a device that is wrong on purpose,
+    /// and for programs that are no tests.
+    pub fn unjudged(self) -> Self {
+        let mut this = self;
+        this.judges = false;
+        this
     }
 
     /// The ACS URL to give to the device.
@@ -130,6 +140,10 @@ impl Drop for Acs {
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.acceptor.take() {
             let _ = thread.join();
+        }
+        // Every message that a test sees is valid, whatever the test is about.
+        if self.judges && !std::thread::panicking() {
+            crate::schema::assert_valid(&self.shared.lock().ended);
         }
     }
 }

@@ -33,7 +33,7 @@ fn main() {
 
 /// Proportional set size of both daemons, at rest after a session.
 fn memory() {
-    let acs = Acs::start();
+    let acs = Acs::start().unjudged();
     let device = Device::builder().start();
     device.use_acs(&acs.url());
     acs.wait_sessions(1, PATIENCE);
@@ -52,7 +52,7 @@ fn memory() {
 /// From starting the program `cwmpd` to the last byte of its Inform at the ACS.
 fn start_to_inform() {
     let times = (0..STARTS).map(|_| {
-        let acs = Acs::start();
+        let acs = Acs::start().unjudged();
         let device = Device::builder().external_worker().start();
         device.use_acs(&acs.url());
         let begin = acs.clock();
@@ -68,7 +68,7 @@ fn start_to_inform() {
 
 /// From `cwmpctl cwmp restart` to the Inform of the new worker.
 fn restart_to_inform() {
-    let acs = Acs::start();
+    let acs = Acs::start().unjudged();
     let device = Device::builder().start();
     device.use_acs(&acs.url());
     acs.wait_sessions(1, PATIENCE);
@@ -84,7 +84,7 @@ fn restart_to_inform() {
 /// Bare periodic sessions (Inform, empty POST, 204): CPU of both daemons, and wall from the Inform's arrival
 /// to the ACS's last answer.
 fn warm_sessions(gap: &str, second_ms: u32) {
-    let acs = Acs::start();
+    let acs = Acs::start().unjudged();
     let device = Device::builder().second_ms(second_ms).factory("cwmp.periodicinforminterval", "1").start();
     device.use_acs(&acs.url());
     let warm = acs.wait_sessions(10, PATIENCE).len();
