@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::IpAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use ipc_proto::{
     UtcTime,
@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     agenda::{self, Agenda, Now, Plan},
+    connection_request::Port,
     http::{
         Acs, HttpError, Patience,
         body::{Outgoing, Piece},
@@ -59,12 +60,17 @@ pub async fn run(socket: PathBuf, child: bool) -> Exit {
     let mut agenda = Agenda::default();
     let mut wait = FIRST_WAIT;
     let mut told = String::new();
+    let (mut port, mut requests) = Port::new();
     loop {
         let started = Instant::now();
         let why = match Link::connect(&socket).await {
             Ok((link, incoming)) => {
-                let mut driver = Driver::new(link, agenda);
-                match driver.serve(incoming).await {
+                port.link(true);
+                let mut driver = Driver::new(link, agenda, port, requests);
+                let ended = driver.serve(incoming).await;
+                (port, requests) = (driver.port, driver.requests);
+                port.link(false);
+                match ended {
                     Ended::Stopped => return Exit::Stopped,
                     Ended::Lost(why) => {
                         agenda = driver.agenda.step(now(), agenda::Input::LinkLost).0;
@@ -98,10 +104,13 @@ pub async fn run(socket: PathBuf, child: bool) -> Exit {
 struct Driver {
     link: Link,
     agenda: Agenda,
-    config: Option<Arc<WorkerConfig>>,
+    config: watch::Sender<Option<Arc<WorkerConfig>>>,
     running: Option<Running>,
     /// The deadline that the supervisor was last told.
     told_next: Option<Option<(Duration, Why)>>,
+    port: Port,
+    requests: mpsc::Receiver<()>,
+    told_listening: Option<Result<u16, String>>,
 }
 
 /// The one session; dropping it drops its connection to the ACS.
@@ -113,6 +122,7 @@ struct Running {
 enum SessionEnd {
     Over(SessionId, Outcome),
     Refused(Why),
+    NoAcs,
     LinkLost,
 }
 
@@ -122,8 +132,9 @@ enum Ended {
 }
 
 impl Driver {
-    fn new(link: Link, agenda: Agenda) -> Self {
-        Self { link, agenda, config: None, running: None, told_next: None }
+    fn new(link: Link, agenda: Agenda, port: Port, requests: mpsc::Receiver<()>) -> Self {
+        let config = watch::Sender::new(None);
+        Self { link, agenda, config, running: None, told_next: None, port, requests, told_listening: None }
     }
 
     async fn serve(&mut self, mut incoming: mpsc::Receiver<Incoming>) -> Ended {
@@ -139,6 +150,7 @@ impl Driver {
                     match end {
                         SessionEnd::Over(session, outcome) => self.session_over(session, outcome).await,
                         SessionEnd::Refused(why) => self.agenda(agenda::Input::Refused(why)),
+                        SessionEnd::NoAcs => self.agenda(agenda::Input::NoAcs),
                         // Its reason is on its way here.
                         SessionEnd::LinkLost => {}
                     }
@@ -149,6 +161,8 @@ impl Driver {
                     Some(Incoming::Lost(why)) => return Ended::Lost(why),
                     None => return Ended::Lost(LinkLost.to_string()),
                 },
+                Some(()) = self.requests.recv() => self.agenda(agenda::Input::ConnectionRequest),
+                () = self.port.opened_late() => self.tell_listening(),
                 () = sleep(until.min(LONGEST_SLEEP)), if deadline.is_some() => self.agenda(agenda::Input::Tick),
             }
         }
@@ -159,7 +173,10 @@ impl Driver {
             Push::Config(config) => {
                 let revision = config.revision;
                 let plan = Plan::of(&config);
-                self.config = Some(Arc::from(config));
+                // Before the session that may follow: its Inform names the port.
+                self.port.follow(config.connection_request.as_ref());
+                self.tell_listening();
+                self.config.send_replace(Some(Arc::from(config)));
                 self.agenda(agenda::Input::Configured(plan));
                 self.link.report(Report::InUse(revision));
             }
@@ -188,15 +205,24 @@ impl Driver {
         let (agenda, actions) = std::mem::take(&mut self.agenda).step(now(), input);
         self.agenda = agenda;
         for agenda::Action::OpenSession(why) in actions {
-            let Some(config) = self.config.clone() else { continue };
             let (opened, id) = watch::channel(None);
-            self.running =
-                Some(Running { future: Box::pin(run_session(self.link.clone(), config, why, opened)), id });
+            self.running = Some(Running {
+                future: Box::pin(run_session(self.link.clone(), self.config.subscribe(), why, opened)),
+                id,
+            });
+        }
+    }
+
+    fn tell_listening(&mut self) {
+        let listening = self.port.listening();
+        if self.told_listening.as_ref() != Some(&listening) {
+            self.link.report(Report::Listening(listening.clone()));
+            self.told_listening = Some(listening);
         }
     }
 
     fn tell_next(&mut self, deadline: Option<(Duration, Why)>) {
-        if self.config.is_none() || self.told_next == Some(deadline) {
+        if self.config.borrow().is_none() || self.told_next == Some(deadline) {
             return;
         }
         let now = now();
@@ -220,12 +246,28 @@ async fn finished(running: &mut Option<Running>) -> SessionEnd {
 /// One session, with the configuration of its start (DECISIONS 12).
 async fn run_session(
     link: Link,
-    config: Arc<WorkerConfig>,
+    mut configs: watch::Receiver<Option<Arc<WorkerConfig>>>,
     why: Why,
     id: watch::Sender<Option<SessionId>>,
 ) -> SessionEnd {
-    let Some(acs) = &config.acs else { return SessionEnd::Refused(why) };
-    let opened = match link.query(Query::OpenSession { why, local: None }).await {
+    // Connected first: the supervisor makes the Inform of our address on the connection (DECISIONS 20).
+    let (config, acs, connected) = loop {
+        let config = configs.borrow_and_update().clone();
+        let Some((config, acs)) = config.and_then(|config| Some((config.clone(), config.acs.clone()?)))
+        else {
+            return SessionEnd::NoAcs;
+        };
+        let of_another =
+            |new: &Option<Arc<WorkerConfig>>| new.as_ref().is_none_or(|new| new.acs.as_ref() != Some(&acs));
+        tokio::select! {
+            biased;
+            // What the next Inform says is not for the ACS that we were going to.
+            _ = configs.wait_for(of_another) => {}
+            connected = connect(&config, &acs) => break (config, acs, connected),
+        }
+    };
+    let local = connected.as_ref().ok().and_then(|(_, local)| *local);
+    let opened = match link.query(Query::OpenSession { why, local }).await {
         Err(LinkLost) => return SessionEnd::LinkLost,
         Ok(Reply::SessionOpened(opened)) => opened,
         Ok(Reply::Fault(fault)) => {
@@ -242,8 +284,10 @@ async fn run_session(
     reach("worker.session-opened");
     tracing::info!(session = session.0, ?why, url = %acs.url, "session with the ACS");
     let seconds = config.timing.session_max_s;
-    let second = Duration::from_millis(config.timing.second_ms.max(1).into());
-    let conversation = converse(&link, acs, second, &opened);
+    let conversation = async {
+        let (open, _) = connected?;
+        converse(&link, &acs, open, &opened).await
+    };
     let outcome = match timeout(Duration::from_secs(seconds.into()), conversation).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(Broken::Link)) => return SessionEnd::LinkLost,
@@ -259,6 +303,14 @@ async fn run_session(
         Outcome::Failed(failure) => tracing::warn!(session = session.0, "session failed: {failure}"),
     }
     SessionEnd::Over(session, outcome)
+}
+
+/// An open connection to the ACS, and our address on it.
+async fn connect(config: &WorkerConfig, acs: &AcsConfig) -> Result<(Acs, Option<IpAddr>), HttpError> {
+    let second = Duration::from_millis(config.timing.second_ms.max(1).into());
+    let mut open = Acs::new(acs.url.clone(), Patience { seconds: acs.response_timeout, second });
+    let local = open.connect().await?;
+    Ok((open, local))
 }
 
 /// What ends a session before its machine does.
@@ -288,12 +340,11 @@ impl From<PageError> for Broken {
 async fn converse(
     link: &Link,
     config: &AcsConfig,
-    second: Duration,
+    mut acs: Acs,
     opened: &SessionOpened,
 ) -> Result<Outcome, Broken> {
     let current_time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     let cx = Cx { current_time, target: config.url.path_and_query().to_owned() };
-    let mut acs = Acs::new(config.url.clone(), Patience { seconds: config.response_timeout, second });
     let (mut session, actions) = Session::start(opened, &cx);
     let mut actions = VecDeque::from(actions);
     while let Some(action) = actions.pop_front() {

@@ -1,6 +1,7 @@
 //! cwmpd: the unprivileged worker that speaks CWMP with the ACS on behalf of cwmp-supervisor.
 
 mod agenda;
+mod connection_request;
 mod driver;
 mod http;
 mod link;

@@ -77,7 +77,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let boot_id = boot::boot_id(&settings.device.boot_id)?;
     let device = identity::identity(&settings.device, &contents.facts);
     let mut state = State::new(contents);
-    let mut random = [0; 24];
+    let mut random = [0; 40];
     getrandom::fill(&mut random).context("the kernel gives no random bytes")?;
     let factory = settings.factory.values().map_err(|(_, reason)| anyhow::anyhow!(reason))?;
     let start = Start { device: &device, boot_id: &boot_id, factory: &factory, random };

@@ -60,10 +60,14 @@ pub enum Input {
     Due(Due),
     /// Someone asked for a session.
     InformNow,
+    /// The ACS asked for a session, and was told that it gets one.
+    ConnectionRequest,
     /// The deadline of [`Agenda::next`] may have come.
     Tick,
     /// The supervisor did not let the session open.
     Refused(Why),
+    /// There was no ACS any more before the supervisor was asked.
+    NoAcs,
     /// The session is over, and reported; the supervisor's `Due` follows.
     SessionEnded,
     /// The supervisor is gone.
@@ -85,6 +89,8 @@ pub struct Agenda {
     /// Asked for, or a periodic point passed, while no session could be opened for it.
     asked: bool,
     periodic_due: bool,
+    /// The ACS asked; one session serves however many requests (CR-13, CR-15).
+    requested: bool,
     state: State,
 }
 
@@ -95,8 +101,8 @@ enum State {
     Unknown,
     /// No session is open, and this is what waits.
     Idle { due: Due, retry: Option<Wait> },
-    /// A session is open or being opened.
-    InSession,
+    /// A session is open or being opened; what waited before it.
+    InSession { due: Due },
 }
 
 impl Agenda {
@@ -106,8 +112,10 @@ impl Agenda {
             Input::Configured(plan) => self.configure(now, plan),
             Input::Due(due) => self.due(now, due),
             Input::InformNow => self.asked = true,
+            Input::ConnectionRequest => self.requested = true,
             Input::Tick => {}
             Input::Refused(why) => self.refused(now, why),
+            Input::NoAcs => self.no_acs(now),
             Input::SessionEnded | Input::LinkLost => self.state = State::Unknown,
         }
         self.decide(now)
@@ -132,6 +140,8 @@ impl Agenda {
             self.periodic_due = false;
         }
         self.plan = Some(plan);
+        // Who asked is not the ACS any more.
+        self.requested &= plan.acs;
         if let State::Idle { due, retry: None } = self.state {
             // An ACS may have come, for which a retry waits.
             self.state = State::Idle { due, retry: self.wait(now, due.retry) };
@@ -140,8 +150,11 @@ impl Agenda {
 
     fn due(&mut self, now: Now, due: Due) {
         let drawn = match self.state {
-            // Superseded by the one that follows the session.
-            State::InSession => return,
+            // Superseded by the one that follows the session, unless there is none.
+            State::InSession { .. } => {
+                self.state = State::InSession { due };
+                return;
+            }
             // The same failures do not draw twice.
             State::Idle { due: old, retry } if old.retry == due.retry => retry,
             _ => None,
@@ -157,6 +170,12 @@ impl Agenda {
         self.state = State::Idle { due, retry };
     }
 
+    fn no_acs(&mut self, now: Now) {
+        if let State::InSession { due } = self.state {
+            self.state = State::Idle { due, retry: self.wait(now, due.retry) };
+        }
+    }
+
     fn wait(&self, now: Now, failures: RetryState) -> Option<Wait> {
         let plan = self.plan.filter(|plan| plan.acs)?;
         Wait::drawn(failures, plan.retry, plan.second, now)
@@ -170,17 +189,28 @@ impl Agenda {
             self.periodic_due = true;
         }
         let open = match (self.plan, self.state) {
-            (Some(plan), State::Idle { due, retry }) if plan.acs => self.reason(now, due, retry),
+            (Some(plan), State::Idle { due, retry }) if plan.acs => {
+                self.reason(now, due, retry).map(|why| (why, due))
+            }
             _ => None,
         };
-        let Some(why) = open else { return (self, Vec::new()) };
-        (self.asked, self.periodic_due, self.state) = (false, false, State::InSession);
+        let Some((why, due)) = open else { return (self, Vec::new()) };
+        self.state = State::InSession { due };
+        // Each kind has an event of its own, which only its own session carries.
+        if why == Why::ConnectionRequest {
+            self.requested = false;
+        } else {
+            (self.asked, self.periodic_due) = (false, false);
+        }
         (self, vec![Action::OpenSession(why)])
     }
 
     /// Why a session is to be opened now. One serves all that waits: an Inform carries every undelivered
     /// event, whatever it was opened for (RETRY-08).
     fn reason(&self, now: Now, due: Due, retry: Option<Wait>) -> Option<Why> {
+        if self.requested {
+            return Some(Why::ConnectionRequest);
+        }
         if self.asked {
             return Some(Why::Asked);
         }

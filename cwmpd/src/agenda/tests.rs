@@ -254,3 +254,53 @@ fn a_refused_session_is_asked_for_again_after_a_wait() {
     assert_eq!(desk.next(), Some((105, Why::Asked)));
     assert_eq!(desk.strike(), Some(Why::Asked));
 }
+
+#[test]
+fn a_connection_request_opens_a_session_at_once_even_during_back_off() {
+    let mut desk = Desk::new(plan(None));
+    desk.take(due(true, false, 10, 10));
+    assert_eq!(desk.take(Input::ConnectionRequest), Some(Why::ConnectionRequest));
+}
+
+#[test]
+fn however_many_connection_requests_in_a_session_make_exactly_one_more() {
+    let mut desk = Desk::new(plan(None));
+    assert_eq!(desk.take(due(true, true, 0, 0)), Some(Why::Events));
+    for _ in 0..5 {
+        assert_eq!(desk.take(Input::ConnectionRequest), None, "CR-14");
+    }
+    assert_eq!(desk.take(Input::SessionEnded), None);
+    assert_eq!(desk.take(NOTHING), Some(Why::ConnectionRequest));
+    desk.take(Input::SessionEnded);
+    assert_eq!(desk.take(NOTHING), None);
+}
+
+#[test]
+fn what_else_was_asked_for_gets_its_own_session() {
+    let mut desk = Desk::new(plan(None));
+    desk.take(Input::InformNow);
+    desk.take(Input::ConnectionRequest);
+    assert_eq!(desk.take(NOTHING), Some(Why::ConnectionRequest));
+    desk.take(Input::SessionEnded);
+    assert_eq!(desk.take(NOTHING), Some(Why::Asked));
+}
+
+#[test]
+fn a_failed_session_does_not_ask_in_the_name_of_the_acs_again() {
+    let mut desk = Desk::new(plan(None));
+    desk.take(NOTHING);
+    assert_eq!(desk.take(Input::ConnectionRequest), Some(Why::ConnectionRequest));
+    desk.take(Input::SessionEnded);
+    assert_eq!(desk.take(due(false, false, 1, 1)), None);
+    assert_eq!(desk.strike(), Some(Why::Retry));
+}
+
+#[test]
+fn an_acs_that_goes_away_before_the_session_leaves_what_waited() {
+    let mut desk = Desk::new(plan(None));
+    assert_eq!(desk.take(due(true, true, 0, 0)), Some(Why::Events));
+    desk.take(Input::ConnectionRequest);
+    desk.take(Input::Configured(Plan { acs: false, ..plan(None) }));
+    assert_eq!(desk.take(Input::NoAcs), None);
+    assert_eq!(desk.take(Input::Configured(plan(None))), Some(Why::Events));
+}

@@ -1,6 +1,6 @@
 //! From the ACS's URL to an open connection: look up, connect, shake hands.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -26,6 +26,8 @@ pub struct Open {
     pub sender: SendRequest<Outgoing>,
     /// Of the ACS.
     pub address: SocketAddr,
+    /// Of our end.
+    pub local: Option<IpAddr>,
     /// It has carried a whole exchange before.
     pub kept: bool,
     _task: Task,
@@ -73,6 +75,7 @@ async fn connect(address: SocketAddr, patience: Patience) -> Result<TcpStream, H
 }
 
 async fn shake_hands(stream: TcpStream, address: SocketAddr) -> Result<Open, HttpError> {
+    let local = stream.local_addr().ok().map(|address| address.ip().to_canonical());
     let (sender, connection) = Builder::new()
         .max_buf_size(MAX_HEAD)
         .max_header_size(MAX_HEAD)
@@ -83,5 +86,5 @@ async fn shake_hands(stream: TcpStream, address: SocketAddr) -> Result<Open, Htt
     let task = tokio::spawn(async move {
         let _ = connection.await;
     });
-    Ok(Open { sender, address, kept: false, _task: Task(task) })
+    Ok(Open { sender, address, local, kept: false, _task: Task(task) })
 }

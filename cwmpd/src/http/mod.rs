@@ -8,6 +8,7 @@ mod error;
 mod tests;
 
 use std::{
+    net::IpAddr,
     pin::{Pin, pin},
     time::Duration,
 };
@@ -67,9 +68,20 @@ pub struct Acs {
 }
 
 impl Acs {
-    /// Nothing is connected before the first POST.
+    /// Nothing is connected before [`Acs::connect`] or the first POST.
     pub fn new(url: HttpUrl, patience: Patience) -> Self {
         Self { url, patience, cookies: Cookies::default(), open: None }
+    }
+
+    /// Opens the connection of the first POST, and tells our address on it.
+    pub async fn connect(&mut self) -> Result<Option<IpAddr>, HttpError> {
+        if self.url.is_https() {
+            return Err(HttpError::Https);
+        }
+        let open = connect::open(&self.url, self.patience).await?;
+        let local = open.local;
+        self.open = Some(open);
+        Ok(local)
     }
 
     /// Sends one POST and reads the answer. The time for the answer runs from when `written` is done, which

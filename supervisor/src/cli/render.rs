@@ -140,10 +140,10 @@ fn show_status(status: &Status) -> String {
         line("", reason.clone());
     }
     let url = &status.connection_request_url;
-    line(
-        "Connection request",
-        if url.is_empty() { "not served by this version".to_owned() } else { url.clone() },
-    );
+    line("Connection request", if url.is_empty() { "cannot come in".to_owned() } else { url.clone() });
+    if let Some(problem) = &status.connection_request_problem {
+        line("", problem.clone());
+    }
     for warning in &status.warnings {
         line("Warning", warning.clone());
     }

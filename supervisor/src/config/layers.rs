@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ipc_proto::{UtcTime, control::Source};
 
-use super::table::{self, Row, name};
+use super::table::{self, Access, Row, name};
 
 /// A value that someone set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Layers {
     pub unsaved: BTreeMap<&'static str, Stored>,
     /// What the DHCP server gave.
     pub dhcp: BTreeMap<&'static str, String>,
+    /// What the stack itself says, for the rows that only it may write.
+    pub stack: BTreeMap<&'static str, String>,
     /// In the order in which they were set.
     pub candidate: Vec<Candidate>,
 }
@@ -60,6 +62,10 @@ impl Layers {
     /// The value in force. For rows that DHCP may supply: first the ACS's, until a person sets it later; then
     /// DHCP's, while it is in use; then a person's or a file's; then the factory's.
     pub fn in_force(&self, row: &'static Row) -> InForce<'_> {
+        if row.access == Access::Stack {
+            let text = self.stack.get(row.name).map_or("", String::as_str);
+            return InForce { text, source: Source::Stack };
+        }
         let set = self.unsaved.get(row.name).or_else(|| self.startup.get(row.name));
         match set {
             Some(stored) if stored.source == Source::Acs => stored.in_force(),

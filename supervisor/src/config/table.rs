@@ -218,6 +218,8 @@ pub mod name {
     pub const PERIODIC_INFORM_TIME: &str = "cwmp.periodicinformtime";
     pub const RETRY_MIN_WAIT: &str = "cwmp.retry_min_wait";
     pub const RETRY_MULTIPLIER: &str = "cwmp.retry_multiplier";
+    pub const CON_REQ_USERNAME: &str = "cwmp.con_req_username";
+    pub const CON_REQ_PASSWORD: &str = "cwmp.con_req_password";
     pub const CON_REQ_URL: &str = "cwmp.con_req_url";
 }
 
@@ -264,13 +266,13 @@ pub static TABLE: &[Row] = &[
         .access(Access::Stack)
         .at_once()
         .help("Where the ACS asks for a session. Set by the device itself."),
-    Row::new("cwmp.con_req_username", "Connection Request Username", Kind::Text(256), "")
+    Row::new(name::CON_REQ_USERNAME, "Connection Request Username", Kind::Text(256), "")
         .path("Device.ManagementServer.ConnectionRequestUsername")
         .default(Default::DeviceName)
         .access(Access::NotWeb)
         .at_once()
         .help("The name that the ACS gives when it asks for a session."),
-    Row::new("cwmp.con_req_password", "Connection Request Password", Kind::Text(256), "")
+    Row::new(name::CON_REQ_PASSWORD, "Connection Request Password", Kind::Text(256), "")
         .path("Device.ManagementServer.ConnectionRequestPassword")
         .default(Default::Random)
         .access(Access::NotWeb)

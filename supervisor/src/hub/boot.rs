@@ -21,13 +21,14 @@ pub struct Start<'a> {
     /// `[factory]` of the settings.
     pub factory: &'a BTreeMap<&'static str, String>,
     /// From the kernel, for what is made at a first start.
-    pub random: [u8; 24],
+    pub random: [u8; 40],
 }
 
 impl Start<'_> {
     /// Fills the factory layer and answers what must be committed before anything else happens.
     pub fn run(&self, state: &mut State) -> Vec<Write> {
         let mut writes = self.first_start(state);
+        writes.extend(self.path(state));
         state.follow(&writes);
         self.fill_factory(state);
         let mut more = self.identity_and_boot(state);
@@ -43,14 +44,21 @@ impl Start<'_> {
         if !state.fact(Fact::ConReqPassword).is_empty() {
             return Vec::new();
         }
-        let (password, phase) = self.random.split_at(16);
-        let phase = phase.iter().take(4).fold(0u32, |n, byte| n << 8 | u32::from(*byte));
+        let (password, rest) = self.random.split_at(16);
+        let phase = rest.iter().take(4).fold(0u32, |n, byte| n << 8 | u32::from(*byte));
         vec![
             Write::Fact(Fact::ConReqPassword, HEXLOWER.encode(password)),
             // Seconds within about 136 years: any interval gets an evenly spread phase.
             Write::Fact(Fact::PeriodicPhase, (u64::from(phase) * 1000).to_string()),
             event(EventId(1), EventCode::Bootstrap),
         ]
+    }
+
+    /// Made once: the ACS keeps the URL (CR-02).
+    fn path(&self, state: &State) -> Option<Write> {
+        let bytes = self.random.split_last_chunk::<16>().map(|(_, path)| path)?;
+        let path = format!("/{}", HEXLOWER.encode(bytes));
+        state.fact(Fact::ConReqPath).is_empty().then_some(Write::Fact(Fact::ConReqPath, path))
     }
 
     fn fill_factory(&self, state: &mut State) {
@@ -108,7 +116,7 @@ mod tests {
     }
 
     fn start(state: &mut State, device: &DeviceId, boot_id: &str, random: u8) {
-        let start = Start { device, boot_id, factory: &BTreeMap::new(), random: [random; 24] };
+        let start = Start { device, boot_id, factory: &BTreeMap::new(), random: [random; 40] };
         start.run(state);
     }
 
@@ -123,6 +131,7 @@ mod tests {
         assert_eq!(codes(&state), [EventCode::Bootstrap, EventCode::Boot]);
         assert_eq!(state.layers.text("cwmp.con_req_password"), "ab".repeat(16));
         assert_eq!(state.layers.text("cwmp.acs_username"), "00AABB-1");
+        assert_eq!(state.fact(Fact::ConReqPath), format!("/{}", "ab".repeat(16)));
     }
 
     #[test]
@@ -133,6 +142,7 @@ mod tests {
         start(&mut state, &device("1"), "boot-1", 2);
         assert!(state.events.is_empty());
         assert_eq!(state.layers.text("cwmp.con_req_password"), "01".repeat(16), "made once");
+        assert_eq!(state.fact(Fact::ConReqPath), format!("/{}", "01".repeat(16)), "made once");
     }
 
     #[test]
@@ -169,7 +179,7 @@ mod tests {
         state.events.clear();
         let factory = BTreeMap::from([(name::ACS_URL, "http://maker/".to_owned())]);
         let device = device("1");
-        Start { device: &device, boot_id: "boot-1", factory: &factory, random: [1; 24] }.run(&mut state);
+        Start { device: &device, boot_id: "boot-1", factory: &factory, random: [1; 40] }.run(&mut state);
         assert_eq!(codes(&state), [EventCode::Bootstrap]);
         assert_eq!(state.acs_url(), "http://maker/");
     }

@@ -125,11 +125,12 @@ impl Hub {
 
     fn plan_query(&mut self, query: Query) -> (Vec<Write>, Reply) {
         match query {
-            Query::OpenSession { why, .. } => {
+            Query::OpenSession { why, local } => {
                 if self.session.is_some() {
                     let detail = "a session is open already";
                     return (Vec::new(), Reply::Fault(Fault::new(FaultCode::RequestDenied, detail)));
                 }
+                self.reached_from(local);
                 self.sessions += 1;
                 self.last_event_id += 1;
                 let (id, event) = (SessionId(self.sessions), EventId(self.last_event_id));

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod boot;
 pub mod command;
+mod connection_request;
 mod job;
 mod people;
 mod session;
@@ -87,6 +88,7 @@ pub struct Hub {
     last_event_id: u64,
     config: Option<WorkerConfig>,
     next_session: Option<NextSession>,
+    knocking: connection_request::Knocking,
     /// The newest event that an attempt has carried.
     attempted: EventId,
     /// What the worker was last told of what is due.
@@ -130,6 +132,7 @@ impl Hub {
             sessions: 0,
             config: None,
             next_session: None,
+            knocking: connection_request::Knocking::default(),
             attempted,
             told: None,
             nudged: false,
@@ -282,6 +285,7 @@ impl Hub {
 
     /// Pushes the configuration if it is another one than the worker was given.
     fn refresh_config(&mut self) {
+        self.refresh_url();
         let revision = self.revision();
         let fresh = snapshot::worker_config(&self.state, &self.device, &self.settings, revision);
         if self.config.as_ref() == Some(&fresh) {

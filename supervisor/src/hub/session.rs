@@ -37,7 +37,8 @@ pub struct OpenSession {
 }
 
 impl OpenSession {
-    /// Opens a session. A periodic or asked-for one adds 2 PERIODIC, which is not stored while all goes well.
+    /// Opens a session. A periodic or asked-for one adds 2 PERIODIC, which is not stored while all goes well; one
+    /// for a connection request adds 6 CONNECTION REQUEST, which is never stored and never retried.
     pub fn open(state: &State, id: SessionId, why: Why, now: UtcTime, next_event: EventId) -> Self {
         let stored = state.events.iter().map(|StoredEvent { id, code, command_key }| Event {
             id: *id,
@@ -53,6 +54,10 @@ impl OpenSession {
             let command_key = CommandKey::default();
             events.push(Event { id: next_event, code: EventCode::Periodic, command_key });
             unstored = Some(next_event);
+        }
+        if why == Why::ConnectionRequest {
+            let command_key = CommandKey::default();
+            events.push(Event { id: next_event, code: EventCode::ConnectionRequest, command_key });
         }
         Self { id, started: now, events, unstored, read: None, reads: 0 }
     }
@@ -194,6 +199,18 @@ mod tests {
         assert_eq!(state.retry(), RetryState { count: 1, since_boot: 1 });
         assert_eq!(record.failure.unwrap().reason.len(), 1000);
         assert_eq!(codes(&open(&state, Why::Periodic)), [EventCode::Periodic]);
+    }
+
+    #[test]
+    fn a_connection_request_is_an_event_of_its_own_session_only() {
+        let mut state = State::default();
+        let session = open(&state, Why::ConnectionRequest);
+        assert_eq!(codes(&session), [EventCode::ConnectionRequest]);
+        let (writes, record) = session.close(&state, failed(), NOW);
+        state.follow(&writes);
+        assert_eq!(record.events, ["6 CONNECTION REQUEST"]);
+        assert!(state.events.is_empty(), "never retried");
+        assert_eq!(state.retry().count, 1);
     }
 
     #[test]

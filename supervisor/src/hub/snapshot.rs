@@ -6,7 +6,7 @@ use ipc_proto::{
     HttpUrl, Secret, UtcTime,
     retry::RetryPolicy,
     value::DateTime,
-    worker::{Acs, DeviceId, Periodic, Timing, Trust, WorkerConfig},
+    worker::{Acs, ConnectionRequest, DeviceId, Periodic, Timing, Trust, WorkerConfig},
 };
 
 use super::state::State;
@@ -22,6 +22,14 @@ pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revi
     let layers = &state.layers;
     let may_talk = layers.is_on(name::ENABLE) && identity::is_usable(device);
     let url = HttpUrl::parse(state.acs_url()).ok().filter(|_| may_talk);
+    // Without an ACS nobody may ask for a session.
+    let listen = settings.connection_request.listen.parse().ok().filter(|_| url.is_some());
+    let connection_request = listen.map(|listen| ConnectionRequest {
+        listen,
+        path: state.fact(Fact::ConReqPath).to_owned(),
+        username: layers.text(name::CON_REQ_USERNAME).to_owned(),
+        password: Secret::new(layers.text(name::CON_REQ_PASSWORD)),
+    });
     let periodic = layers.is_on(name::PERIODIC_INFORM_ENABLE).then(|| Periodic {
         interval: layers.number(name::PERIODIC_INFORM_INTERVAL).max(1),
         phase: phase(layers.text(name::PERIODIC_INFORM_TIME), state.fact(Fact::PeriodicPhase)),
@@ -37,7 +45,7 @@ pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revi
             allow_basic_http: true,
             trust: Trust::default(),
         }),
-        connection_request: None,
+        connection_request,
         periodic,
         retry: RetryPolicy {
             min_wait: layers.number(name::RETRY_MIN_WAIT),

@@ -65,7 +65,7 @@ impl Hub {
             next_session: self.next_session,
             retry_count: self.state.retry().count,
             worker: self.worker_status(),
-            connection_request_problem: None,
+            connection_request_problem: self.connection_request_problem(),
             connection_request_url: self.state.layers.text(name::CON_REQ_URL).to_owned(),
             warnings,
         }

@@ -32,7 +32,8 @@ impl Hub {
                 self.progress.send_modify(|p| p.in_use = revision);
             }
             ToSupervisor::Report(Report::Next(next)) => self.next_session = next,
-            ToSupervisor::Report(Report::Listening(_) | Report::Log(_)) => {}
+            ToSupervisor::Report(Report::Listening(listening)) => self.listening(Some(listening)),
+            ToSupervisor::Report(Report::Log(_)) => {}
             ToSupervisor::Report(Report::SessionClosed { session, outcome }) => {
                 self.jobs_of_worker.push_back(Job::Close(session, outcome));
             }
@@ -68,6 +69,7 @@ impl Hub {
     pub(super) fn drop_link(&mut self, reason: &str) {
         self.link = None;
         self.next_session = None;
+        self.listening(None);
         self.progress.send_modify(|p| p.in_use = 0);
         self.jobs_of_worker.retain(|job| !job.is_query());
         if let Some(open) = &self.session {

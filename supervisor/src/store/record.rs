@@ -55,6 +55,8 @@ pub enum Fact {
     ParameterKey,
     /// Factory value of cwmp.con_req_password.
     ConReqPassword,
+    /// Path of ConnectionRequestURL, with its slash.
+    ConReqPath,
     /// This device's own phase of periodic informs, in milliseconds since 1970.
     PeriodicPhase,
     /// RetryCount of the next Inform.
@@ -65,7 +67,7 @@ pub enum Fact {
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
         (Self::Oui, "oui"),
@@ -74,6 +76,7 @@ impl Fact {
         (Self::UrlInForce, "url_in_force"),
         (Self::ParameterKey, "parameter_key"),
         (Self::ConReqPassword, "con_req_password"),
+        (Self::ConReqPath, "con_req_path"),
         (Self::PeriodicPhase, "periodic_phase"),
         (Self::RetryCount, "retry_count"),
         (Self::RetriesSinceBoot, "retries_since_boot"),

@@ -1,0 +1,88 @@
+//! ConnectionRequestURL: made of what the worker and the last session tell, and why there is none (DECISIONS 20).
+
+use std::net::IpAddr;
+
+use super::Hub;
+use crate::{config::table::name, device::identity, store::Fact};
+
+/// What is known of where the ACS can ask for a session.
+#[derive(Debug, Default)]
+pub struct Knocking {
+    /// The port, or why there is none; none while no worker has said.
+    listening: Option<Result<u16, String>>,
+    /// Our address on the latest connection to the ACS.
+    local: Option<IpAddr>,
+}
+
+impl Hub {
+    /// The worker listens, or does not; none: it is gone.
+    pub(super) fn listening(&mut self, listening: Option<Result<u16, String>>) {
+        // A worker that was taken over cannot fill the status.
+        let bounded = |why: String| why.chars().take(300).collect();
+        self.knocking.listening = listening.map(|listening| listening.map_err(bounded));
+        self.refresh_url();
+    }
+
+    /// The ACS is reached from this address.
+    pub(super) fn reached_from(&mut self, local: Option<IpAddr>) {
+        if local.is_some() {
+            self.knocking.local = local;
+            self.refresh_url();
+        }
+    }
+
+    pub(super) fn refresh_url(&mut self) {
+        let url = self.connection_request_url().unwrap_or_default();
+        self.state.layers.stack.insert(name::CON_REQ_URL, url);
+    }
+
+    /// Why no connection request can come in.
+    pub(super) fn connection_request_problem(&self) -> Option<String> {
+        if let Err(why) = self.connection_request_url() {
+            return Some(why);
+        }
+        let empty = |name: &&str| self.state.layers.text(name).is_empty();
+        let name = [name::CON_REQ_USERNAME, name::CON_REQ_PASSWORD].into_iter().find(empty)?;
+        Some(format!("{name} is empty, so every connection request is refused: set it"))
+    }
+
+    fn connection_request_url(&self) -> Result<String, String> {
+        let layers = &self.state.layers;
+        if !layers.is_on(name::ENABLE) {
+            return Err("cwmp.enable is 0".to_owned());
+        }
+        if self.state.acs_url().is_empty() {
+            return Err("no ACS URL is known: set cwmp.acs_url".to_owned());
+        }
+        if !identity::is_usable(&self.device) {
+            return Err("the device has no OUI or no serial number".to_owned());
+        }
+        let port = match &self.knocking.listening {
+            None => return Err("the worker is not running".to_owned()),
+            Some(Err(why)) => return Err(why.clone()),
+            Some(Ok(port)) => *port,
+        };
+        let chosen = &self.settings.connection_request.host;
+        let host = match self.knocking.local {
+            _ if !chosen.is_empty() => match chosen.parse() {
+                Ok(ip) => in_url(ip),
+                Err(_) => chosen.clone(),
+            },
+            Some(ip) => in_url(ip),
+            None => {
+                return Err("the device's address is known after it has reached the ACS, or set \
+                            [connection_request] host in the settings"
+                    .to_owned());
+            }
+        };
+        Ok(format!("http://{host}:{port}{}", self.state.fact(Fact::ConReqPath)))
+    }
+}
+
+/// An address as it stands in a URL.
+fn in_url(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
