@@ -191,7 +191,7 @@ mod tests {
         state.events.clear();
         let factory = BTreeMap::from([(name::ACS_URL, "http://maker/".to_owned())]);
         let device = device("2");
-        Start { device: &device, boot_id: "boot-1", factory: &factory, random: [1; 24] }.run(&mut state);
+        Start { device: &device, boot_id: "boot-1", factory: &factory, random: [1; 40] }.run(&mut state);
         assert_eq!(codes(&state), [EventCode::Bootstrap]);
     }
 }
