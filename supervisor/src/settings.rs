@@ -240,6 +240,10 @@ impl Settings {
         if self.connection_request.listen.parse::<std::net::SocketAddr>().is_err() {
             return Err(("listen", "an address and a port are needed, such as [::]:7547".to_owned()));
         }
+        let in_url = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
+        if !self.connection_request.host.chars().all(in_url) || self.connection_request.host.len() > 128 {
+            return Err(("host", "a name or an address is needed, such as cpe.example.org".to_owned()));
+        }
         for (key, argv) in [("reboot", &self.actions.reboot), ("factory_reset", &self.actions.factory_reset)]
         {
             if argv.first().is_some_and(|program| !program.starts_with('/')) {
@@ -313,6 +317,7 @@ mod tests {
             error("[device]\noui = \"00aabb\"\n")
         );
         assert!(error("[worker]\nlaunch = \"magic\"\n").contains("line 2"));
+        assert!(error("[connection_request]\nhost = \"a/b\"\n").contains("line 2: host"));
         assert!(error("[timing]\nsecond_ms = 0\n").contains("line 2"));
         assert!(error("[actions]\nreboot = [\"reboot\"]\n").contains("line 2"));
     }

@@ -94,7 +94,7 @@ fn a_request_with_the_right_login_opens_a_session_and_others_do_not() {
 }
 
 #[test]
-fn a_post_with_a_body_is_answered_and_its_body_ignored() {
+fn a_body_is_ignored() {
     if !has_curl() {
         return;
     }

@@ -132,17 +132,25 @@ async fn client(
             refusal: Some("the kernel gives no random bytes"),
         },
     };
+    let granted = verdict.refusal.is_none().then(|| Granted(accepted));
     // The answer comes first, then the session (CR-10); who has left in between is served all the same.
     let _ = timeout(LINGER, stream.write_all(verdict.text().as_bytes())).await;
-    if verdict.refusal.is_none() {
-        tracing::info!("connection request accepted");
-        // A full channel asks for a session already.
-        let _ = accepted.try_send(());
-    }
+    drop(granted);
     let _ = stream.shutdown().await;
     // Unread bytes would make the close a reset, which could take the answer with it.
     let _ = timeout(LINGER, drain(&mut stream)).await;
     verdict.refusal
+}
+
+/// An accepted request; asks for its session when it is dropped, so that none is lost with its connection.
+struct Granted<'a>(&'a mpsc::Sender<()>);
+
+impl Drop for Granted<'_> {
+    fn drop(&mut self) {
+        tracing::info!("connection request accepted");
+        // A full channel asks for a session already.
+        let _ = self.0.try_send(());
+    }
 }
 
 /// Reads to the end of the head; what follows it is not looked at.

@@ -8,8 +8,8 @@ use ipc_proto::{
     retry::RetryPolicy,
     version::{Hello, Protocol},
     worker::{
-        DeviceId, Due, Event, EventCode, EventId, ParameterValue, ReadId, RetryState, Timing, ToSupervisor,
-        ToWorker, Trust,
+        ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, ParameterValue, ReadId, RetryState,
+        Timing, ToSupervisor, ToWorker, Trust,
     },
 };
 use tokio::{
@@ -408,6 +408,117 @@ async fn a_child_leaves_with_its_supervisor_and_heartbeats_meanwhile() {
         while timeout(SOON, supervisor.from.receive()).await.unwrap().unwrap() != ToSupervisor::Heartbeat {}
     }
     assert_eq!(supervisor.exit().await, Exit::LinkLost);
+}
+
+fn listening_on(url: &str, revision: u64, listen: std::net::SocketAddr) -> WorkerConfig {
+    let wanted = ConnectionRequest {
+        listen,
+        path: "/x".to_owned(),
+        username: "acs".to_owned(),
+        password: Secret::new("secret"),
+    };
+    WorkerConfig { revision, connection_request: Some(wanted), ..config(url) }
+}
+
+impl Supervisor {
+    async fn listening(&mut self) -> Result<u16, String> {
+        loop {
+            if let Report::Listening(listening) = self.report().await {
+                return listening;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_connection_to_the_acs_comes_before_the_session() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    supervisor.configure(config(&url), due(true)).await;
+    // Connected, and nothing is asked of the ACS before the supervisor has opened the session.
+    let mut stream = acs.accept().await;
+    let query = supervisor.answer(|_| Reply::SessionOpened(Box::new(opened(1)))).await;
+    assert_eq!(query, Query::OpenSession { why: Why::Events, local: Some([127, 0, 0, 1].into()) });
+    inform(&mut stream).await;
+}
+
+#[tokio::test]
+async fn the_port_is_told_before_the_first_session_and_follows_the_configuration() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    let any = "127.0.0.1:0".parse().unwrap();
+    supervisor.push(Push::Config(Box::new(listening_on(&url, 5, any)))).await;
+    supervisor.push(Push::Due(due(true))).await;
+    let port = supervisor.listening().await.unwrap();
+    assert_eq!(supervisor.report().await, Report::InUse(5));
+    supervisor.open_session(1).await;
+    let _session = acs.accept().await;
+    TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+
+    // Taken by another: told, and tried again.
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    supervisor.push(Push::Config(Box::new(listening_on(&url, 6, address)))).await;
+    let why = supervisor.listening().await.unwrap_err();
+    assert!(why.contains(&address.to_string()), "{why}");
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err(), "the former port is closed");
+    drop(taken);
+    assert_eq!(supervisor.listening().await, Ok(address.port()));
+    supervisor.push(Push::Config(Box::new(WorkerConfig { revision: 7, ..config(&url) }))).await;
+    assert!(supervisor.listening().await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn both_families_reach_the_port() {
+    let mut supervisor = Supervisor::start(false).await;
+    let any = "[::]:0".parse().unwrap();
+    supervisor.push(Push::Config(Box::new(listening_on("http://127.0.0.1:1/", 5, any)))).await;
+    let port = supervisor.listening().await.unwrap();
+    TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        TcpStream::connect(("::1", port)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_acs_that_changes_while_we_connect_is_the_one_that_is_informed() {
+    let (acs, url) = FakeAcs::start().await;
+    let mut supervisor = Supervisor::start(false).await;
+    // An address where nobody answers: 192.0.2.1 is nobody's.
+    let mut nowhere = config("http://192.0.2.1/");
+    nowhere.timing.second_ms = 1000;
+    supervisor.configure(nowhere, due(true)).await;
+    supervisor.push(Push::Config(Box::new(WorkerConfig { revision: 6, ..config(&url) }))).await;
+    loop {
+        match supervisor.receive().await {
+            ToSupervisor::Query { id, query } => {
+                // Where the network refuses 192.0.2.1 at once, that session failed already.
+                assert!(matches!(query, Query::OpenSession { .. }));
+                let reply = Reply::SessionOpened(Box::new(opened(1)));
+                supervisor.send(ToWorker::Reply { id, reply }).await;
+            }
+            ToSupervisor::Report(Report::SessionClosed { .. }) => {
+                supervisor.push(Push::Due(due(true))).await;
+            }
+            ToSupervisor::Report(Report::InUse(6)) => break,
+            _ => {}
+        }
+    }
+    let session = async {
+        let mut stream = acs.accept().await;
+        inform(&mut stream).await;
+    };
+    let opening = async {
+        loop {
+            if let ToSupervisor::Query { id, query: Query::OpenSession { .. } } = supervisor.receive().await {
+                let reply = Reply::SessionOpened(Box::new(opened(1)));
+                supervisor.send(ToWorker::Reply { id, reply }).await;
+                return;
+            }
+        }
+    };
+    tokio::join!(session, opening);
 }
 
 #[tokio::test]

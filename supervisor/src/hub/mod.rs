@@ -231,7 +231,7 @@ impl Hub {
             tracing::error!("{error}");
         }
         // Back-off and events must go on in memory even when the disk cannot follow.
-        if result.is_ok() || matches!(then, Then::SessionEnded) {
+        if result.is_ok() || matches!(then, Then::SessionEnded(_)) {
             self.follow(&writes);
         }
         self.store_trouble = result.as_ref().err().cloned();
@@ -262,7 +262,9 @@ impl Hub {
                 self.reply(link, id, if result.is_ok() { reply } else { job::store_fault() });
                 test_points::reach("hub.replied");
             }
-            Then::SessionEnded => {
+            Then::SessionEnded(record) => {
+                // Together with the counts that it changed.
+                self.state.last_session = Some(record);
                 self.tell_due();
                 return;
             }

@@ -474,3 +474,30 @@ fn the_worker_has_no_acs_while_cwmp_is_off() {
         }
     });
 }
+
+#[test]
+fn the_connection_request_url_is_of_the_port_and_of_our_address_on_the_session() {
+    run(async {
+        let bench = Bench::new();
+        let problem = async || bench.status().await.connection_request_problem.unwrap_or_default();
+        assert!(problem().await.contains("cwmp.acs_url"));
+        bench.set("cwmp.acs_url", "http://a/").await;
+        bench.apply().await;
+        assert!(problem().await.contains("the worker is not running"));
+        let mut worker = bench.worker(1).await;
+        worker.send(ToSupervisor::Report(Report::Listening(Ok(7547)))).await;
+        assert!(problem().await.contains("[connection_request] host"));
+        let local = Some("2001:db8::1".parse().unwrap());
+        let open = Query::OpenSession { why: Why::ConnectionRequest, local };
+        let Reply::SessionOpened(opened) = worker.query(open).await else { panic!() };
+        let url = format!("http://[2001:db8::1]:7547/{}", "07".repeat(16));
+        assert!(opened.parameters.iter().any(|p| p.value.to_string() == url), "in the Inform");
+        assert!(codes(&opened.events).contains(&EventCode::ConnectionRequest));
+        let row = bench.row("cwmp.con_req_url").await;
+        assert_eq!((row.value, row.source), (url.clone(), ipc_proto::control::Source::Stack));
+        assert_eq!((bench.status().await.connection_request_url, problem().await), (url, String::new()));
+
+        worker.send(ToSupervisor::Report(Report::Listening(Err("in use".to_owned())))).await;
+        assert_eq!((bench.status().await.connection_request_url.as_str(), &*problem().await), ("", "in use"));
+    });
+}
