@@ -218,10 +218,12 @@ fn collect(directory: &Path, wanted: &impl Fn(&str) -> bool, found: &mut Vec<Sou
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
+        // In a second working tree `.git` is a file.
+        if name == "target" || name == ".git" {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
-            if name != "target" && name != ".git" {
-                collect(&path, wanted, found);
-            }
+            collect(&path, wanted, found);
         } else {
             let shown = path.strip_prefix(workspace_root()).unwrap().display().to_string();
             if wanted(&shown)

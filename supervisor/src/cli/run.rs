@@ -16,21 +16,43 @@ use super::{
     render,
 };
 
-const DONE: u8 = 0;
+/// Exit status: it is done.
+pub const DONE: u8 = 0;
 const REFUSED: u8 = 1;
-const USAGE: u8 = 2;
+/// Exit status: wrong words.
+pub const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 /// Between two attempts to reach a supervisor that is gone, while a log is followed.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// What Ctrl-C does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// It ends the program.
+    Ends,
+    /// It ends what is shown, and the shell goes on.
+    Returns,
+}
+
 /// Does what the words say; the answer is the exit status.
-pub fn words(words: Words, socket: &Path, json: bool) -> u8 {
+pub fn words(words: Words, socket: &Path, json: bool, interrupt: Interrupt) -> u8 {
     let request = match words.request(ask_secret) {
         Ok(request) => request,
         Err(error) => return complain(&error.to_string(), USAGE),
     };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(answer(socket, request, json)),
+        Ok(runtime) => runtime.block_on(async {
+            let interrupted = async {
+                match interrupt {
+                    Interrupt::Ends => std::future::pending().await,
+                    Interrupt::Returns => tokio::signal::ctrl_c().await,
+                }
+            };
+            tokio::select! {
+                code = answer(socket, request, json) => code,
+                _ = interrupted => DONE,
+            }
+        }),
         Err(error) => complain(&error.to_string(), UNREACHABLE),
     }
 }

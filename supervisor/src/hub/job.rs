@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::transaction,
-    store::{Fact, Write},
+    store::{Fact, SessionRecord, Write},
 };
 
 /// A thing to do, in its turn.
@@ -60,8 +60,8 @@ pub enum Then {
         /// The answer if all went well.
         reply: Reply,
     },
-    /// Tell the worker what is due after the session.
-    SessionEnded,
+    /// Show how the session ended, and tell the worker what is due after it.
+    SessionEnded(SessionRecord),
     /// Send the configuration to the new worker.
     Greeted,
 }
@@ -172,8 +172,7 @@ impl Hub {
             None => tracing::info!("session {} succeeded: {}", id.0, record.events.join(", ")),
             Some(failure) => tracing::warn!("session {} failed: {failure}", id.0),
         }
-        self.state.last_session = Some(record.clone());
-        self.store.log_session(record);
-        Some((writes, Then::SessionEnded))
+        self.store.log_session(record.clone());
+        Some((writes, Then::SessionEnded(record)))
     }
 }

@@ -234,7 +234,7 @@ impl Hub {
             tracing::error!("{error}");
         }
         // Back-off and events must go on in memory even when the disk cannot follow.
-        if result.is_ok() || matches!(then, Then::SessionEnded) {
+        if result.is_ok() || matches!(then, Then::SessionEnded(_)) {
             let before = log::author(&then).map(|author| (author, log::in_force(&self.state.layers)));
             self.follow(&writes);
             if let Some((author, before)) = before {
@@ -269,7 +269,9 @@ impl Hub {
                 self.reply(link, id, if result.is_ok() { reply } else { job::store_fault() });
                 test_points::reach("hub.replied");
             }
-            Then::SessionEnded => {
+            Then::SessionEnded(record) => {
+                // Together with the retry count, which was just followed.
+                self.state.last_session = Some(record);
                 self.tell_due();
                 return;
             }
