@@ -32,3 +32,40 @@ fn one(line: &LogLine, page: Page) -> String {
 fn quoted(text: &str) -> String {
     if text.is_empty() { "(empty)".to_owned() } else { text.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc_proto::{UtcTime, control::Source};
+
+    #[test]
+    fn lines_fit_into_every_width_and_hold_no_control_characters() {
+        let client = LogEntry::Client {
+            session: Some(3),
+            what: "GetParameterValues".to_owned(),
+            detail: format!("1: A\u{1b}[2J\n{} -> fault 9005", "y".repeat(200)),
+            took_ms: Some(12),
+        };
+        let change = LogEntry::Change {
+            who: "joe".to_owned(),
+            source: Source::Cli,
+            name: "cwmp.acs_url".to_owned(),
+            old: String::new(),
+            new: "http://a/".to_owned(),
+            revision: 4,
+            in_use: false,
+        };
+        let at = UtcTime::from_millis(1_750_000_000_000);
+        let both = [client, change].map(|entry| LogLine { id: 1, at, entry });
+        for width in [20, 80, 200] {
+            let text = lines(&both, Page { width: Some(width), colours: false });
+            let head = times::local(at).chars().count() + 2;
+            assert!(text.lines().all(|line| line.chars().count() <= width.max(head)), "{width}: {text}");
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+        }
+        let text = lines(&both, Page::default());
+        assert_eq!(text.lines().count(), 2);
+        let wanted = "cwmp.acs_url: (empty) -> http://a/  by joe (cli), revision 4, not in use yet";
+        assert!(text.contains(wanted) && text.contains("(12 ms)"), "{text}");
+    }
+}

@@ -1,7 +1,5 @@
 //! Answers as people and scripts read them.
 
-use std::fmt::Write as _;
-
 use ipc_proto::{
     UtcTime, Value,
     control::{Change, ParameterRow, Response},
@@ -10,13 +8,15 @@ use serde_json::{Value as Json, json};
 
 use super::{
     config, log,
-    page::{Page, clean},
+    page::{Page, Tint, clean},
     status, times,
 };
 
 /// The answer as text for a person; control characters never reach the terminal raw.
 pub fn text(response: &Response, page: Page) -> String {
     let text = match response {
+        Response::Parameters(rows) => return parameters(rows, page),
+        Response::Changes(changes) => return show_changes(changes, page),
         Response::Config(rows) => return config::config(rows, page),
         Response::Log { lines, .. } => return log::lines(lines, page),
         Response::Status(status) => return status::status(status, UtcTime::now(), page),
@@ -26,8 +26,6 @@ pub fn text(response: &Response, page: Page) -> String {
         Response::Waiting(line) | Response::Refused(line) => format!("{line}\n"),
         Response::Done(notes) => notes.iter().map(|note| format!("{note}\n")).collect(),
         Response::Value { value, .. } => format!("{value}\n"),
-        Response::Parameters(rows) => parameters(rows),
-        Response::Changes(changes) => show_changes(changes),
     };
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
@@ -70,34 +68,36 @@ fn plain(value: &Value) -> Json {
     }
 }
 
-fn parameters(rows: &[ParameterRow]) -> String {
+fn parameters(rows: &[ParameterRow], page: Page) -> String {
     let name_width = widest(rows.iter().map(|row| row.name.as_str()));
     let value_width = widest(rows.iter().map(|row| row.value.as_str())).min(48);
     let mut text = String::new();
     for row in rows {
         let unsaved = if row.saved { "" } else { ", not saved" };
         let source = format!("{}{unsaved}", row.source);
-        let (name, value, label) = (&row.name, &row.value, &row.label);
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:name_width$}  {value:value_width$}  {source:<18}  {label}");
+        let (name, value, label) = (clean(&row.name), clean(&row.value), &row.label);
+        let rest = format!("{value:value_width$}  {source:<18}  {label}");
+        text.push_str(&page.hang(&format!("{name:name_width$}  "), &rest));
         if let Some(pending) = &row.pending {
-            let _ = writeln!(text, "{:name_width$}  {pending:value_width$}  waits for `apply`", "");
+            let rest = format!("{pending:value_width$}  waits for `apply`");
+            let line = page.hang(&format!("{:name_width$}  ", ""), &rest);
+            text.extend(line.lines().map(|line| format!("{}\n", page.tint(Tint::Waits, line))));
         }
     }
     text
 }
 
-fn show_changes(changes: &[Change]) -> String {
+fn show_changes(changes: &[Change], page: Page) -> String {
     if changes.is_empty() {
         return "no changes\n".to_owned();
     }
     let name_width = widest(changes.iter().map(|change| change.name.as_str()));
-    let mut text = String::new();
-    for Change { name, running, new, who, at } in changes {
-        let _ =
-            writeln!(text, "{name:name_width$}  {running:?} -> {new:?}  by {who} at {}", times::local(*at));
-    }
-    text
+    let now = UtcTime::now();
+    let show = |Change { name, running, new, who, at }: &Change| {
+        let at = times::relative(*at, now);
+        page.hang(&format!("{name:name_width$}  "), &format!("{running:?} -> {new:?}  by {who} at {at}"))
+    };
+    changes.iter().map(show).collect()
 }
 
 fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {

@@ -94,8 +94,9 @@ async fn answer(socket: &Path, mut request: Request, json: bool) -> u8 {
                     told = true;
                 }
                 tokio::time::sleep(AGAIN).await;
-                if let (Request::ShowLog { after_id, .. }, Some(last)) = (&mut request, last_id) {
-                    *after_id = last;
+                if let (Request::ShowLog { after_id, limit, .. }, Some(last)) = (&mut request, last_id) {
+                    // From here on nothing is left out.
+                    (*after_id, *limit) = (last, u32::MAX);
                 }
                 continue;
             }
