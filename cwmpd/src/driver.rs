@@ -10,8 +10,8 @@ use ipc_proto::{
     channel::ChannelError,
     version::HelloError,
     worker::{
-        Acs as AcsConfig, Failure, NextSession, Outcome, Page, Push, Query, Reply, Report, SessionId,
-        SessionOpened, Stage, Why, WorkerConfig,
+        Acs as AcsConfig, ClientLine, Failure, NextSession, Outcome, Page, Push, Query, Reply, Report,
+        SessionId, SessionOpened, Stage, Why, WorkerConfig,
     },
 };
 use nix::time::{ClockId, clock_gettime};
@@ -29,7 +29,10 @@ use crate::{
     },
     link::{ConnectError, Incoming, Link, LinkLost},
     rpc::list_answer::{ListAnswer, PageError},
-    session::{self, Answer, Cx, Post, Response, Session},
+    session::{
+        self, Answer, Cx, Post, Response, Session,
+        told::{Told, clean},
+    },
     test_points::{reach, reach_once_written},
 };
 
@@ -185,6 +188,8 @@ impl Driver {
             Push::EndSession(id) => {
                 if self.running.as_ref().is_some_and(|running| *running.id.borrow() == Some(id)) {
                     tracing::info!(session = id.0, "the supervisor ended the session");
+                    let detail = "failed: the supervisor ended it".to_owned();
+                    tell(&self.link, id, Told { what: "session closed".to_owned(), detail }, None);
                     self.running = None;
                     self.agenda(agenda::Input::SessionEnded);
                 }
@@ -283,6 +288,8 @@ async fn run_session(
     id.send_replace(Some(session));
     reach("worker.session-opened");
     tracing::info!(session = session.0, ?why, url = %acs.url, "session with the ACS");
+    let started = Instant::now();
+    tell(&link, session, opening(why, &opened), None);
     let seconds = config.timing.session_max_s;
     let conversation = async {
         let (open, _) = connected?;
@@ -298,6 +305,12 @@ async fn run_session(
             Outcome::Failed(Failure { stage: Stage::Timeout, reason })
         }
     };
+    let detail = match &outcome {
+        Outcome::Succeeded => "succeeded".to_owned(),
+        Outcome::Failed(failure) => clean(&format!("failed: {failure}"), 1000),
+    };
+    let told = Told { what: "session closed".to_owned(), detail };
+    tell(&link, session, told, Some(started));
     match &outcome {
         Outcome::Succeeded => tracing::info!(session = session.0, "session succeeded"),
         Outcome::Failed(failure) => tracing::warn!(session = session.0, "session failed: {failure}"),
@@ -311,6 +324,26 @@ async fn connect(config: &WorkerConfig, acs: &AcsConfig) -> Result<(Acs, Option<
     let mut open = Acs::new(acs.url.clone(), Patience { seconds: acs.response_timeout, second });
     let local = open.connect().await?;
     Ok((open, local))
+}
+
+/// The client log's first line of a session.
+fn opening(why: Why, opened: &SessionOpened) -> Told {
+    let why = match why {
+        Why::Events => "to deliver events",
+        Why::Periodic => "periodic",
+        Why::Retry => "to retry",
+        Why::Asked => "asked for",
+        Why::ConnectionRequest => "the ACS asked for it",
+    };
+    let events: Vec<_> = opened.events.iter().map(|event| event.code.text()).collect();
+    let events = if events.is_empty() { "no events".to_owned() } else { events.join(", ") };
+    Told { what: "session opened".to_owned(), detail: format!("{why}: {events}") }
+}
+
+fn tell(link: &Link, session: SessionId, told: Told, since: Option<Instant>) {
+    let took = since.map(|since| u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX));
+    let Told { what, detail } = told;
+    link.tell(ClientLine { at: UtcTime::now(), session: Some(session), what, detail, took_ms: took });
 }
 
 /// What ends a session before its machine does.
@@ -347,6 +380,8 @@ async fn converse(
     let cx = Cx { current_time, target: config.url.path_and_query().to_owned() };
     let (mut session, actions) = Session::start(opened, &cx);
     let mut actions = VecDeque::from(actions);
+    // Since the ACS's last word.
+    let mut heard = Instant::now();
     while let Some(action) = actions.pop_front() {
         let input = match action {
             session::Action::Query(query) => session::Input::Reply(ask(link, query).await?),
@@ -354,8 +389,15 @@ async fn converse(
             session::Action::Answer(answer) => {
                 session::Input::Response(pump(link, &mut acs, opened.session, answer).await?)
             }
+            session::Action::Tell(told) => {
+                tell(link, opened.session, told, Some(heard));
+                continue;
+            }
             session::Action::Close(outcome) => return Ok(outcome),
         };
+        if matches!(input, session::Input::Response(_)) {
+            heard = Instant::now();
+        }
         let (next, more) = session.step(&cx, input);
         session = next;
         actions.extend(more);

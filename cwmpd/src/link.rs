@@ -1,5 +1,7 @@
 //! The connection to the supervisor: queries with their replies, pushes, reports, heartbeats.
 
+mod lines;
+
 use std::{
     collections::HashMap,
     path::Path,
@@ -13,13 +15,15 @@ use std::{
 use ipc_proto::{
     channel::{ChannelError, Connection, Receiver, Sender, SocketError},
     version::Protocol,
-    worker::{Push, Query, Reply, Report, Timing, ToSupervisor, ToWorker},
+    worker::{ClientLine, Push, Query, Reply, Report, Timing, ToSupervisor, ToWorker},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{MissedTickBehavior, interval, timeout},
 };
+
+use lines::Lines;
 
 /// How long the supervisor may take over its Hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
@@ -66,6 +70,7 @@ struct Shared {
     outgoing: mpsc::Sender<ToSupervisor>,
     incoming: mpsc::Sender<Incoming>,
     waiting: Waiting,
+    lines: Arc<Lines>,
     next_id: AtomicU32,
     timing: watch::Receiver<Timing>,
     tasks: [JoinHandle<()>; 2],
@@ -86,10 +91,12 @@ impl Link {
         let (set_timing, timing) = watch::channel(FIRST_TIMING);
         let waiting = Waiting::default();
         let reading = read(receiver, waiting.clone(), incoming.clone(), set_timing);
-        let writing = write(sender, to_send, incoming.clone(), timing.clone());
+        let lines = Arc::new(Lines::default());
+        let writing = write(sender, to_send, Arc::clone(&lines), incoming.clone(), timing.clone());
         let tasks = [tokio::spawn(reading), tokio::spawn(writing)];
         let next_id = AtomicU32::new(1);
-        Ok((Self(Arc::new(Shared { outgoing, incoming, waiting, next_id, timing, tasks })), pushes))
+        let shared = Shared { outgoing, incoming, waiting, lines, next_id, timing, tasks };
+        Ok((Self(Arc::new(shared)), pushes))
     }
 
     /// Asks the supervisor. A reply that does not come in time means that the link is lost.
@@ -115,6 +122,11 @@ impl Link {
         if self.0.outgoing.try_send(ToSupervisor::Report(report)).is_err() {
             self.lose("the supervisor does not read its messages".to_owned());
         }
+    }
+
+    /// Adds a line to the client log; it goes when nothing else waits, and may be dropped.
+    pub fn tell(&self, line: ClientLine) {
+        self.0.lines.push(line);
     }
 
     fn lose(&self, why: String) {
@@ -179,6 +191,7 @@ async fn read(
 async fn write(
     mut sender: Sender<ToSupervisor>,
     mut to_send: mpsc::Receiver<ToSupervisor>,
+    lines: Arc<Lines>,
     incoming: mpsc::Sender<Incoming>,
     mut timing: watch::Receiver<Timing>,
 ) {
@@ -198,6 +211,7 @@ async fn write(
                     None => return,
                 },
                 _ = beats.tick() => ToSupervisor::Heartbeat,
+                lines = lines.take() => ToSupervisor::Report(Report::Log(lines)),
             };
             if let Err(error) = sender.send(&message, missed(heartbeat_ms)).await {
                 break Some(error);

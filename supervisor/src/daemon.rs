@@ -107,11 +107,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (hub, commands) = mpsc::channel(MAX_COMMANDS);
     let (progress, follow) = watch::channel(Progress::default());
     let limit = Duration::from_millis(settings.timing.send_ms.into());
-    tokio::spawn(control::serve(control_socket, limit, hub.clone(), follow));
+    let status = watch::Sender::new(None);
+    let views = control::Views::new(store.log_reader(), status.clone(), follow, hub.clone());
+    tokio::spawn(control::serve(control_socket, limit, hub.clone(), views));
     tokio::spawn(worker::serve(worker_socket, user.uid, settings.timing, hub.clone()));
     eprintln!("ready: {}", control_path.display());
     let (launcher, news) = launch::Launcher::start(&settings, user, worker_path.clone());
-    let parts = Parts { settings, device, state, store, launcher, news, warnings, progress };
+    let parts = Parts { settings, device, state, store, launcher, news, warnings, progress, status };
     let end = async move {
         tokio::select! { _ = stop.recv() => {}, _ = interrupt.recv() => {} }
         // The hub is gone only when it ended by itself.

@@ -20,7 +20,7 @@ fn silent(place: &str, text: &str) {
 
 /// Everything that cwmpctl prints, for people and for scripts.
 fn all_that_is_shown(device: &Device) {
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 11] = [
         &["show", "cwmp"],
         &["show", "changes"],
         &["get", "cwmp.acs_password"],
@@ -28,6 +28,9 @@ fn all_that_is_shown(device: &Device) {
         &["get", PASSWORD],
         &["get", "Device.ManagementServer.ConnectionRequestPassword"],
         &["cwmp", "show", "status"],
+        &["cwmp", "show", "config"],
+        &["cwmp", "show", "log"],
+        &["cwmp", "show", "client", "log"],
         &["--help"],
     ];
     for words in commands {
@@ -83,6 +86,8 @@ fn it_is_shown_to_nobody() {
         silent("the traffic", &format!("{} {:?} {}", message.head, message.headers, message.body));
     }
     all_that_is_shown(&device);
+    let changes = device.ctl_ok(&["cwmp", "show", "log"]);
+    assert!(changes.contains("cwmp.acs_password: ******** -> ********  by acs"), "{changes}");
     silent("the log", &device.log());
 }
 

@@ -72,11 +72,15 @@ impl Supervisor {
         while self.report().await != Report::InUse(revision) {}
     }
 
-    /// The next message that is no heartbeat and no Next.
+    /// The next message that is no heartbeat, no Next and no line of the log.
     async fn receive(&mut self) -> ToSupervisor {
         loop {
             let message = timeout(SOON, self.from.receive()).await.unwrap().unwrap();
-            if !matches!(message, ToSupervisor::Heartbeat | ToSupervisor::Report(Report::Next(_))) {
+            let passing = matches!(
+                message,
+                ToSupervisor::Heartbeat | ToSupervisor::Report(Report::Next(_) | Report::Log(_))
+            );
+            if !passing {
                 return message;
             }
         }

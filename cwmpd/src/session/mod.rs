@@ -3,6 +3,7 @@
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod told;
 
 use bytes::Bytes;
 use ipc_proto::worker::{
@@ -18,6 +19,7 @@ use crate::{
     soap::Envelope,
 };
 use status::Heard;
+use told::Told;
 
 /// How often an Inform is sent when the ACS answers 8005 (SESS-04 asks for three at least).
 const INFORM_TRIES: u32 = 5;
@@ -57,7 +59,7 @@ pub enum Input {
     Response(Response),
 }
 
-/// What is to be done; one at a time.
+/// What is to be done; one at a time, and what is told of it.
 #[derive(Debug)]
 pub enum Action {
     /// Ask the supervisor.
@@ -66,6 +68,8 @@ pub enum Action {
     Post(Post),
     /// Pump the pages of a prepared read through its writer to the ACS.
     Answer(Answer),
+    /// Tell it to the client log, and go on.
+    Tell(Told),
     /// The session is over.
     Close(Outcome),
 }
@@ -130,6 +134,7 @@ pub struct Executing {
     /// The header ID of the request.
     id: Option<String>,
     rpc: Executed,
+    told: Told,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -229,12 +234,18 @@ impl Listening {
                 );
             }
             if let Some(header) = &envelope.not_understood {
-                return self.respond(fault::encode_must_understand(envelope.id.as_deref(), header));
+                let detail = told::clean(&format!("refused: the header {header} is not understood"), 300);
+                let told = Told { what: told::clean(&envelope.body.name, 100), detail };
+                let answer = fault::encode_must_understand(envelope.id.as_deref(), header);
+                return self.respond(answer, Some(told));
             }
         }
         match message {
             Message::Request(request) => self.execute(envelope.id, request),
-            Message::Refused(f) => self.respond(fault::encode(envelope.id.as_deref(), &f)),
+            Message::Refused(f) => {
+                let told = Told::refused(&envelope.body.name, &f);
+                self.respond(fault::encode(envelope.id.as_deref(), &f), Some(told))
+            }
             Message::Fault(f) => failed(Stage::Fault, &format!("the ACS answered our last message with {f}")),
             other => {
                 failed(Stage::Soap, &format!("expected a request or an empty answer, got {}", other.name()))
@@ -244,32 +255,39 @@ impl Listening {
 
     fn execute(self, id: Option<String>, request: Request) -> Step {
         let rpc = match &request {
-            Request::GetRpcMethods => return self.respond(get_rpc_methods::encode(id.as_deref())),
+            Request::GetRpcMethods => {
+                let told = Told::answered(&request);
+                return self.respond(get_rpc_methods::encode(id.as_deref()), Some(told));
+            }
             Request::Read(Read::Values(_)) => Executed::List(ListKind::Values),
             Request::Read(Read::Names { .. }) => Executed::List(ListKind::Names),
             Request::SetParameterValues(_) => Executed::Set,
         };
+        let told = Told::asked(&request);
         let query = request.query(self.session).map(Action::Query);
-        (Session::Executing(Executing { after: self, id, rpc }), query.into_iter().collect())
+        (Session::Executing(Executing { after: self, id, rpc, told }), query.into_iter().collect())
     }
 
-    fn respond(self, envelope: Vec<u8>) -> Step {
-        (Session::Listening(self), vec![Action::Post(Post::Response(envelope.into()))])
+    fn respond(self, envelope: Vec<u8>, told: Option<Told>) -> Step {
+        let post = Action::Post(Post::Response(envelope.into()));
+        (Session::Listening(self), told.map(Action::Tell).into_iter().chain([post]).collect())
     }
 }
 
 impl Executing {
     fn executed(self, reply: Reply) -> Step {
         let id = self.id.as_deref();
+        let told = self.told.done(&reply);
         match (self.rpc, reply) {
             (Executed::List(kind), Reply::Prepared { read, count }) => {
                 let writer = ListAnswer::begin(kind, id, count);
-                (Session::Listening(self.after), vec![Action::Answer(Answer { read, writer })])
+                let actions = vec![Action::Tell(told), Action::Answer(Answer { read, writer })];
+                (Session::Listening(self.after), actions)
             }
             (Executed::Set, Reply::Set(status)) => {
-                self.after.respond(set_parameter_values::encode(id, status))
+                self.after.respond(set_parameter_values::encode(id, status), Some(told))
             }
-            (_, Reply::Fault(f)) => self.after.respond(fault::encode(id, &f)),
+            (_, Reply::Fault(f)) => self.after.respond(fault::encode(id, &f), Some(told)),
             (_, other) => wrong_reply(&other),
         }
     }

@@ -63,6 +63,7 @@ impl Talk {
     }
 
     fn from((session, mut actions): Step) -> Self {
+        actions.retain(|action| !matches!(action, Action::Tell(_)));
         assert!(actions.len() <= 1);
         Self { session, action: actions.pop() }
     }

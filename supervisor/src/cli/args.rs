@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use ipc_proto::{Secret, control::Request};
+use ipc_proto::{
+    Secret, UtcTime,
+    control::{Log, Request},
+};
 
+use super::times;
 use crate::config::table;
 
 /// Shows and sets the device's CWMP (TR-069) configuration.
@@ -27,9 +31,9 @@ pub struct Arguments {
     /// Print JSON for scripts.
     #[arg(long, global = true)]
     pub json: bool,
-    /// What to do.
+    /// What to do; on a terminal, none of them opens the shell.
     #[command(subcommand)]
-    pub words: Words,
+    pub words: Option<Words>,
 }
 
 /// The first word.
@@ -58,7 +62,7 @@ pub enum Words {
     Save,
     /// Drop the candidate.
     Revert,
-    /// The CWMP daemon: status, inform, restart.
+    /// The CWMP daemon: its state, configuration and logs; inform, restart.
     Cwmp {
         /// What to do.
         #[command(subcommand)]
@@ -105,7 +109,49 @@ pub enum Cwmp {
 #[derive(Debug, Subcommand)]
 pub enum CwmpShow {
     /// Connected or not, and if not, why.
-    Status,
+    Status {
+        /// Show it again whenever it changes.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// What the daemon runs with, as the data model and for people.
+    Config,
+    /// The config log: who changed what, and when.
+    Log(LogArgs),
+    /// The client log: what was said with the ACS.
+    Client {
+        /// Its log.
+        #[command(subcommand)]
+        what: Client,
+    },
+}
+
+/// After `cwmp show client`.
+#[derive(Debug, Subcommand)]
+pub enum Client {
+    /// What the ACS asked, what was done, and how long it took.
+    Log(LogArgs),
+}
+
+/// Which lines of a log.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Go on with new lines until Ctrl-C.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only lines from then on: a time such as 2026-03-01T12:00, or how long ago, such as 10min or 2h.
+    #[arg(long, value_name = "TIME|AGO", value_parser = times::since)]
+    pub since: Option<UtcTime>,
+    /// The newest so many lines.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub limit: u32,
+}
+
+impl LogArgs {
+    fn request(self, log: Log) -> Request {
+        let Self { follow, since, limit } = self;
+        Request::ShowLog { log, after_id: 0, since, limit, follow }
+    }
 }
 
 /// Words that clap took and that still are wrong.
@@ -139,7 +185,13 @@ impl Words {
             Self::Apply(Apply { force, now }) => Request::Apply { force: force.is_some(), now },
             Self::Save => Request::Save,
             Self::Revert => Request::Revert,
-            Self::Cwmp { what: Cwmp::Show { what: CwmpShow::Status } } => Request::Status,
+            Self::Cwmp { what: Cwmp::Show { what } } => match what {
+                CwmpShow::Status { watch: false } => Request::Status,
+                CwmpShow::Status { watch: true } => Request::WatchStatus,
+                CwmpShow::Config => Request::ShowConfig,
+                CwmpShow::Log(log) => log.request(Log::Config),
+                CwmpShow::Client { what: Client::Log(log) } => log.request(Log::Client),
+            },
             Self::Cwmp { what: Cwmp::Inform } => Request::Inform,
             Self::Cwmp { what: Cwmp::Restart } => Request::Restart,
         })
@@ -153,7 +205,7 @@ mod tests {
 
     fn request(words: &[&str]) -> Result<Request, WordsError> {
         let arguments = Arguments::try_parse_from([&["cwmpctl"], words].concat()).unwrap();
-        arguments.words.request(|_| Ok("asked".to_owned()))
+        arguments.words.unwrap().request(|_| Ok("asked".to_owned()))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One request to the supervisor and its answer.
 
-use std::{path::Path, time::Duration};
+use std::{ops::ControlFlow, path::Path, time::Duration};
 
 use ipc_proto::{
     channel::{ChannelError, Connection, SocketError},
@@ -27,17 +27,25 @@ pub enum ClientError {
     },
 }
 
-/// Asks, and calls `waiting` for each answer that is not the final one. The supervisor bounds how long it takes.
-pub async fn ask(path: &Path, request: &Request, waiting: impl Fn(&str)) -> Result<Response, ClientError> {
+/// Asks, and hands each answer that is not the final one to `meanwhile`, until that wants no more. The
+/// supervisor bounds how long it takes.
+pub async fn ask(
+    path: &Path,
+    request: &Request,
+    mut meanwhile: impl FnMut(Response) -> ControlFlow<()>,
+) -> Result<Option<Response>, ClientError> {
     let connection = Connection::connect(path).await?;
     let talk = async {
         let (mut sender, mut receiver, _) =
             connection.hello::<Request, Response>(Protocol::Control, LIMIT).await?;
         sender.send(request, LIMIT).await?;
         loop {
-            match receiver.receive().await? {
-                Response::Waiting(why) => waiting(&why),
-                answer => return Ok(answer),
+            let answer = receiver.receive().await?;
+            if answer.is_final() {
+                return Ok(Some(answer));
+            }
+            if meanwhile(answer).is_break() {
+                return Ok(None);
             }
         }
     };

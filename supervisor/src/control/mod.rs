@@ -1,5 +1,7 @@
 //! The management socket: callers known by the kernel, one request after the other, answers in order.
 
+mod stream;
+
 use std::{sync::Arc, time::Duration};
 
 use ipc_proto::{
@@ -11,6 +13,8 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::timeout,
 };
+
+pub use stream::Views;
 
 use crate::hub::{
     access::{self, Role},
@@ -27,12 +31,7 @@ const IN_USE_LIMIT: Duration = Duration::from_secs(2);
 const RESTART_LIMIT: Duration = Duration::from_secs(5);
 
 /// Accepts clients for ever. A client that does not take its answer within `limit` is disconnected.
-pub async fn serve(
-    listener: Listener,
-    limit: Duration,
-    hub: mpsc::Sender<Command>,
-    progress: watch::Receiver<Progress>,
-) {
+pub async fn serve(listener: Listener, limit: Duration, hub: mpsc::Sender<Command>, views: Views) {
     let places = Places::default();
     let refusals = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     loop {
@@ -46,11 +45,11 @@ pub async fn serve(
             }
         };
         let (role, who) = access::caller(&peer);
-        let (hub, progress) = (hub.clone(), progress.clone());
+        let (hub, views) = (hub.clone(), views.clone());
         let caller = Caller { connection, role, who, limit };
         if let Ok(place) = Arc::clone(places.of(role)).try_acquire_owned() {
             tokio::spawn(async move {
-                report(&peer, caller.serve(&hub, progress).await);
+                report(&peer, caller.serve(&hub, views).await);
                 drop(place);
             });
         } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
@@ -113,11 +112,7 @@ struct Caller {
 }
 
 impl Caller {
-    async fn serve(
-        self,
-        hub: &mpsc::Sender<Command>,
-        mut progress: watch::Receiver<Progress>,
-    ) -> Result<(), ChannelError> {
+    async fn serve(self, hub: &mpsc::Sender<Command>, mut views: Views) -> Result<(), ChannelError> {
         let Self { connection, role, who, limit } = self;
         let (mut sender, mut receiver, _) =
             connection.hello::<Response, Request>(Protocol::Control, limit).await?;
@@ -127,6 +122,16 @@ impl Caller {
                 // Whoever may do nothing need not stay to do it.
                 Role::Nobody => soon(limit, receiver.receive()).await?,
             };
+            if views.serves(&request) {
+                let refusal = access::refusal(role, &who, &request);
+                if let Some(refusal) = &refusal {
+                    tracing::warn!("refused {who}: {refusal}");
+                    sender.send(&Response::Refused(refusal.clone()), limit).await?;
+                    continue;
+                }
+                views.serve(request, &mut sender, &mut receiver, limit).await?;
+                continue;
+            }
             let (answers, mut queue) = mpsc::channel(MAX_ANSWERS);
             let client = Client { who: who.clone(), role, answers };
             if hub.send(Command::Control(request, client)).await.is_err() {
@@ -135,7 +140,7 @@ impl Caller {
             // The hub drops its end after the final answer.
             while let Some(Answer { mut response, wait }) = queue.recv().await {
                 if let Response::Done(notes) = &mut response {
-                    notes.extend(follow(wait, &mut progress).await);
+                    notes.extend(follow(wait, &mut views.progress).await);
                 }
                 sender.send(&response, limit).await?;
                 if response.is_final() {

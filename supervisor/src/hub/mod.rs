@@ -9,6 +9,7 @@ pub mod boot;
 pub mod command;
 mod connection_request;
 mod job;
+mod log;
 mod people;
 mod session;
 mod snapshot;
@@ -22,7 +23,7 @@ use std::{collections::VecDeque, future::pending, time::Duration};
 
 use ipc_proto::{
     UtcTime,
-    control::Response,
+    control::{Response, Status},
     worker::{DeviceId, Due, EventId, NextSession, Push, WorkerConfig},
 };
 use tokio::{
@@ -65,6 +66,8 @@ pub struct Parts {
     pub warnings: Vec<String>,
     /// Followed by front ends.
     pub progress: watch::Sender<Progress>,
+    /// The status whenever it changes, while someone watches it.
+    pub status: watch::Sender<Option<Box<Status>>>,
 }
 
 /// The hub.
@@ -78,6 +81,7 @@ pub struct Hub {
     news: mpsc::Receiver<News>,
     warnings: Vec<String>,
     progress: watch::Sender<Progress>,
+    watched: watch::Sender<Option<Box<Status>>>,
     jobs_of_worker: VecDeque<Job>,
     jobs_of_people: VecDeque<Job>,
     in_flight: Option<InFlight>,
@@ -110,7 +114,7 @@ struct InFlight {
 impl Hub {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, device, state, store, launcher, news, warnings, progress } = parts;
+        let Parts { settings, device, state, store, launcher, news, warnings, progress, status } = parts;
         // A retry that was due before a restart stays due: only what is new brings it forward.
         let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
         Self {
@@ -124,6 +128,7 @@ impl Hub {
             news,
             warnings,
             progress,
+            watched: status,
             jobs_of_worker: VecDeque::new(),
             jobs_of_people: VecDeque::new(),
             in_flight: None,
@@ -161,6 +166,7 @@ impl Hub {
                 _ = backups.tick() => self.store.backup(),
             }
             self.start_jobs();
+            self.show_status();
         }
         self.shut_down().await;
     }
@@ -232,7 +238,11 @@ impl Hub {
         }
         // Back-off and events must go on in memory even when the disk cannot follow.
         if result.is_ok() || matches!(then, Then::SessionEnded(_)) {
+            let before = log::author(&then).map(|author| (author, log::in_force(&self.state.layers)));
             self.follow(&writes);
+            if let Some((author, before)) = before {
+                self.log_changes(author, &before);
+            }
         }
         self.store_trouble = result.as_ref().err().cloned();
         self.finish(then, result);
@@ -299,7 +309,7 @@ impl Hub {
     }
 
     fn revision(&self) -> u64 {
-        self.config.as_ref().map_or(0, |config| config.revision)
+        self.config.as_ref().map_or(self.state.last_revision, |config| config.revision)
     }
 
     fn tell_due(&mut self) {
@@ -314,6 +324,18 @@ impl Hub {
             events: !self.state.events.is_empty(),
             fresh: self.nudged || newest > self.attempted,
             retry: self.state.retry(),
+        }
+    }
+
+    /// Tells those who watch the status, if there is anyone and anything to tell.
+    fn show_status(&self) {
+        if self.watched.receiver_count() > 0 {
+            let now = Some(Box::new(self.status()));
+            self.watched.send_if_modified(|known| {
+                let changed = *known != now;
+                *known = now;
+                changed
+            });
         }
     }
 

@@ -38,9 +38,10 @@ impl Hub {
                     n => format!("dropped {n} changes"),
                 }])
             }
-            Request::ShowConfig | Request::ShowLog { .. } | Request::WatchStatus => {
-                Response::Refused("not built yet".to_owned())
-            }
+            Request::ShowConfig => Response::Config(status::config(&self.state.layers)),
+            Request::WatchStatus => Response::StatusNow(Box::new(self.status())),
+            // The front end reads it by itself, from the store.
+            Request::ShowLog { .. } => Response::Log { lines: Vec::new(), more: false },
             Request::Inform => {
                 self.inform();
                 Response::Done(vec![])

@@ -28,13 +28,16 @@ pub struct State {
     pub facts: BTreeMap<Fact, String>,
     /// The last session that ended.
     pub last_session: Option<SessionRecord>,
+    /// The largest revision of former starts.
+    pub last_revision: u64,
 }
 
 impl State {
     /// What was on disk; the factory layer is filled by [`super::boot`].
     pub fn new(contents: Contents) -> Self {
-        let Contents { startup, unsaved, events, facts, last_session } = contents;
-        Self { layers: Layers { startup, unsaved, ..Layers::default() }, events, facts, last_session }
+        let Contents { startup, unsaved, events, facts, last_session, last_revision } = contents;
+        let layers = Layers { startup, unsaved, ..Layers::default() };
+        Self { layers, events, facts, last_session, last_revision }
     }
 
     /// Follows writes that are on disk.

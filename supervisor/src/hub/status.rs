@@ -3,7 +3,8 @@
 use ipc_proto::{
     Secret,
     control::{
-        AcsState, AcsStatus, Change, LastSession, ParameterRow, Source, Status, WorkerState, WorkerStatus,
+        AcsState, AcsStatus, Change, ConfigRow, LastSession, ParameterRow, Source, Status, WorkerState,
+        WorkerStatus,
     },
 };
 
@@ -146,6 +147,15 @@ pub fn rows(layers: &Layers) -> Vec<ParameterRow> {
     TABLE.iter().map(show).collect()
 }
 
+/// What the worker runs with, in the order of the table.
+pub fn config(layers: &Layers) -> Vec<ConfigRow> {
+    let show = |row: ParameterRow| {
+        let ParameterRow { path, label, name, value, pending, .. } = row;
+        ConfigRow { path, label, name, value, pending }
+    };
+    rows(layers).into_iter().map(show).collect()
+}
+
 /// The changes that wait for `apply`.
 pub fn changes(layers: &Layers) -> Vec<Change> {
     let show = |change: &Candidate| Change {
@@ -158,6 +168,6 @@ pub fn changes(layers: &Layers) -> Vec<Change> {
     layers.candidate.iter().map(show).collect()
 }
 
-fn shown(row: &Row, text: &str) -> String {
+pub(super) fn shown(row: &Row, text: &str) -> String {
     if row.secret { Secret::new(text).masked().to_owned() } else { text.to_owned() }
 }

@@ -43,7 +43,8 @@ fn hub(dir: &Path, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()
     let started = store.commit(writes);
     let (launcher, news) = Launcher::none();
     let (progress, _) = watch::channel(Progress::default());
-    let parts = Parts { settings, device, state, store, launcher, news, warnings, progress };
+    let status = watch::Sender::new(None);
+    let parts = Parts { settings, device, state, store, launcher, news, warnings, progress, status };
     async move {
         started.await.unwrap().unwrap();
         Hub::new(parts).run(commands).await;

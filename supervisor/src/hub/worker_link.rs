@@ -1,7 +1,10 @@
 //! The worker's side of the hub: its connection, its queries and reports, what is sent to it.
 
-use ipc_proto::worker::{
-    Failure, Outcome, Push, Query, Reply, Report, SessionId, Stage, ToSupervisor, ToWorker,
+use ipc_proto::{
+    UtcTime,
+    worker::{
+        ClientLine, Failure, Outcome, Push, Query, Reply, Report, SessionId, Stage, ToSupervisor, ToWorker,
+    },
 };
 
 use super::{
@@ -33,7 +36,7 @@ impl Hub {
             }
             ToSupervisor::Report(Report::Next(next)) => self.next_session = next,
             ToSupervisor::Report(Report::Listening(listening)) => self.listening(Some(listening)),
-            ToSupervisor::Report(Report::Log(_)) => {}
+            ToSupervisor::Report(Report::Log(lines)) => self.log_client(lines),
             ToSupervisor::Report(Report::SessionClosed { session, outcome }) => {
                 self.jobs_of_worker.push_back(Job::Close(session, outcome));
             }
@@ -74,7 +77,13 @@ impl Hub {
         self.jobs_of_worker.retain(|job| !job.is_query());
         if let Some(open) = &self.session {
             let reason = format!("the worker was lost in the session: {reason}");
-            self.jobs_of_worker.push_back(Job::Close(open.id, failed(reason)));
+            let what = "session closed".to_owned();
+            let detail = format!("failed: {reason}");
+            let (at, session) = (UtcTime::now(), Some(open.id));
+            let line = ClientLine { at, session, what, detail, took_ms: None };
+            let id = open.id;
+            self.log_client(vec![line]);
+            self.jobs_of_worker.push_back(Job::Close(id, failed(reason)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! `log.db`: the sessions that ended; bounded, not synced, and never in the way of anything.
+//! `log.db`: the sessions that ended and the lines of both logs; bounded, not synced, and never in the way of anything.
 
 use std::{os::unix::fs::DirBuilderExt as _, path::Path};
 
@@ -8,7 +8,13 @@ use ipc_proto::{
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-use super::record::SessionRecord;
+use ipc_proto::control::LogLine;
+
+use super::{
+    log::{LogQuery, NewLine},
+    log_lines,
+    record::SessionRecord,
+};
 
 /// The newest so many sessions are kept.
 const MAX_SESSIONS: i64 = 1000;
@@ -66,6 +72,24 @@ impl LogDb {
         transaction.commit()
     }
 
+    /// Adds lines to both logs and drops the oldest over the limit.
+    pub fn add_lines(&mut self, lines: &[NewLine]) -> rusqlite::Result<()> {
+        let transaction = self.db.transaction()?;
+        lines.iter().try_for_each(|line| log_lines::add(&transaction, line))?;
+        log_lines::cap(&transaction)?;
+        transaction.commit()
+    }
+
+    /// A page of lines.
+    pub fn read_lines(&self, query: &LogQuery) -> rusqlite::Result<Vec<LogLine>> {
+        log_lines::read(&self.db, query)
+    }
+
+    /// The largest revision in the config log.
+    pub fn last_revision(&self) -> u64 {
+        log_lines::last_revision(&self.db)
+    }
+
     /// The newest session, if there is one that can be read.
     pub fn last_session(&self) -> Option<SessionRecord> {
         let query = "SELECT started, ended, events, stage, reason FROM session ORDER BY id DESC LIMIT 1";
@@ -95,6 +119,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
          CREATE TABLE IF NOT EXISTS session (id INTEGER PRIMARY KEY, started INTEGER NOT NULL,
              ended INTEGER NOT NULL, events TEXT NOT NULL, stage TEXT, reason TEXT) STRICT;",
     )?;
+    db.execute_batch(log_lines::SCHEMA)?;
     // A damaged one would lose every line from here on.
     match db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?.as_str() {
         "ok" => Ok(db),

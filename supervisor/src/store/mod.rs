@@ -3,7 +3,9 @@
 //! `state.db` holds what was promised to an ACS or a person and is synced before the promise; `log.db` holds
 //! what may be lost. See [`state_db`] for how a damaged file is set aside.
 
+pub mod log;
 mod log_db;
+mod log_lines;
 mod migrate;
 pub mod record;
 mod state_db;
@@ -13,15 +15,22 @@ mod tests;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
+pub use log_lines::LOG_PAGE;
 pub use record::{Contents, Fact, SessionRecord, StoredEvent, Write};
 
+use ipc_proto::control::LogLine;
+use log::{LogQuery, LogReader, LogWriter, NewLine};
 use log_db::LogDb;
 use state_db::StateDb;
 
@@ -83,13 +92,18 @@ pub enum CommitError {
 enum Job {
     Commit(Vec<Write>, oneshot::Sender<Result<(), CommitError>>),
     Session(SessionRecord),
+    /// A line, and the count of those that wait.
+    Line(NewLine, Arc<AtomicUsize>),
+    ReadLog(LogQuery, oneshot::Sender<Result<Vec<LogLine>, String>>),
     Backup,
+    Stop,
 }
 
-/// Handle of the store's thread; the thread ends when the handle is dropped.
+/// Handle of the store's thread; the thread ends when it is closed, or the last reader of the logs is gone too.
 pub struct Store {
     jobs: mpsc::Sender<Job>,
-    thread: Option<thread::JoinHandle<()>>,
+    log: LogWriter,
+    thread: thread::JoinHandle<()>,
 }
 
 impl Store {
@@ -108,13 +122,14 @@ impl Store {
         let (state, mut contents) = StateDb::open(dir, scratch, &mut notices)?;
         let log = LogDb::open(log_dir, &mut notices);
         contents.last_session = log.as_ref().and_then(LogDb::last_session);
+        contents.last_revision = log.as_ref().map_or(0, LogDb::last_revision);
         let (jobs, queue) = mpsc::channel();
-        let work = move || Worker { state, log, queue, unlogged: Vec::new() }.run();
+        let work = move || Worker { state, log, queue, unlogged: Unlogged::default() }.run();
         let thread = thread::Builder::new()
             .name("store".to_owned())
             .spawn(work)
             .map_err(|error| OpenError::Directory { path: dir.to_owned(), error })?;
-        Ok((Self { jobs, thread: Some(thread) }, contents, notices))
+        Ok((Self { jobs, log: LogWriter::default(), thread }, contents, notices))
     }
 
     /// Starts to commit; the answer comes when the writes are on disk, or none of them is.
@@ -130,16 +145,26 @@ impl Store {
         let _ = self.jobs.send(Job::Session(record));
     }
 
+    /// Adds a line to its log, a little later; may be lost.
+    pub fn log_line(&self, line: NewLine) {
+        self.log.add(&self.jobs, line);
+    }
+
+    /// Reads both logs, for front ends.
+    pub fn log_reader(&self) -> LogReader {
+        self.log.reader(&self.jobs)
+    }
+
     /// Makes a backup if anything changed since the last one.
     pub fn backup(&self) {
         let _ = self.jobs.send(Job::Backup);
     }
 
     /// Finishes what was begun and closes the files.
-    pub fn close(mut self) {
-        let thread = self.thread.take();
-        drop(self);
-        if let Some(Err(_)) = thread.map(thread::JoinHandle::join) {
+    pub fn close(self) {
+        // Readers of the logs may still be there: the thread is told.
+        let _ = self.jobs.send(Job::Stop);
+        if self.thread.join().is_err() {
             tracing::error!("the store's thread ended badly");
         }
     }
@@ -151,27 +176,45 @@ struct Worker {
     log: Option<LogDb>,
     queue: mpsc::Receiver<Job>,
     /// Written together, a little later: a session must not wake the disk.
-    unlogged: Vec<SessionRecord>,
+    unlogged: Unlogged,
+}
+
+#[derive(Default)]
+struct Unlogged {
+    sessions: Vec<SessionRecord>,
+    lines: Vec<NewLine>,
+}
+
+impl Unlogged {
+    fn len(&self) -> usize {
+        self.sessions.len() + self.lines.len()
+    }
 }
 
 impl Worker {
     fn run(mut self) {
         let mut flush_at = Instant::now();
         loop {
-            let job = if self.unlogged.is_empty() {
+            let job = if self.unlogged.len() == 0 {
                 self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
                 self.queue.recv_timeout(flush_at.saturating_duration_since(Instant::now()))
             };
             match job {
                 Ok(Job::Session(record)) => {
-                    if self.unlogged.is_empty() {
-                        flush_at = Instant::now() + LOG_DELAY;
-                    }
-                    self.unlogged.push(record);
-                    if self.unlogged.len() >= MAX_UNLOGGED {
-                        self.flush_log();
-                    }
+                    self.before_logged(&mut flush_at);
+                    self.unlogged.sessions.push(record);
+                }
+                Ok(Job::Line(line, queued)) => {
+                    queued.fetch_sub(1, Ordering::Relaxed);
+                    self.before_logged(&mut flush_at);
+                    self.unlogged.lines.push(line);
+                }
+                Ok(Job::ReadLog(query, answer)) => {
+                    self.flush_log();
+                    let lines = self.log.as_ref().map_or(Ok(Vec::new()), |log| log.read_lines(&query));
+                    // A client that left does not wait for its lines.
+                    let _ = answer.send(lines.map_err(|error| format!("the log cannot be read: {error}")));
                 }
                 Ok(Job::Commit(writes, done)) => {
                     let result = self.state.commit(&writes);
@@ -184,15 +227,33 @@ impl Worker {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => self.flush_log(),
-                Err(RecvTimeoutError::Disconnected) => return self.flush_log(),
+                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return self.flush_log(),
             }
         }
     }
 
     fn flush_log(&mut self) {
-        let records = std::mem::take(&mut self.unlogged);
-        if let Some(Err(error)) = self.log.as_mut().map(|log| log.add_sessions(&records)) {
-            tracing::warn!("{} lines of the session log are lost: {error}", records.len());
+        let Unlogged { sessions, lines } = std::mem::take(&mut self.unlogged);
+        let Some(log) = &mut self.log else { return };
+        if !sessions.is_empty()
+            && let Err(error) = log.add_sessions(&sessions)
+        {
+            tracing::warn!("{} lines of the session log are lost: {error}", sessions.len());
+        }
+        if !lines.is_empty()
+            && let Err(error) = log.add_lines(&lines)
+        {
+            tracing::warn!("{} lines of the logs are lost: {error}", lines.len());
+        }
+    }
+
+    /// Makes room for another record and sets the time of the first one.
+    fn before_logged(&mut self, flush_at: &mut Instant) {
+        if self.unlogged.len() >= MAX_UNLOGGED {
+            self.flush_log();
+        }
+        if self.unlogged.len() == 0 {
+            *flush_at = Instant::now() + LOG_DELAY;
         }
     }
 }

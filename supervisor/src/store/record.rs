@@ -106,6 +106,8 @@ pub struct Contents {
     pub facts: BTreeMap<Fact, String>,
     /// The last session that ended.
     pub last_session: Option<SessionRecord>,
+    /// The largest revision of the configuration in its log.
+    pub last_revision: u64,
 }
 
 /// A session that ended, for the status.

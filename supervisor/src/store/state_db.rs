@@ -280,6 +280,7 @@ fn load(db: &Connection) -> Result<Contents, Trouble> {
             events: events(db)?,
             facts: facts(db)?,
             last_session: None,
+            last_revision: 0,
         })
     };
     read().map_err(|error| Trouble::Damaged(error.to_string()))

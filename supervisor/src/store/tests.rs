@@ -7,12 +7,15 @@ use std::{
 
 use ipc_proto::{
     UtcTime,
-    control::Source,
+    control::{Log, LogEntry, Source},
     text::CommandKey,
     worker::{EventCode, EventId, Failure, Stage},
 };
 
-use super::*;
+use super::{
+    log::{LogQuery, NewLine},
+    *,
+};
 use crate::config::layers::Stored;
 
 fn value(text: &str) -> Option<Stored> {
@@ -130,4 +133,65 @@ fn the_files_are_private() {
     assert_eq!(mode(&state), 0o700);
     assert_eq!(mode(&state.join("state.db")), 0o600);
     assert_eq!(mode(&state.join("state.db.backup")), 0o600);
+}
+
+fn told(n: u32) -> NewLine {
+    let (what, detail) = (n.to_string(), String::new());
+    let entry = LogEntry::Client { session: Some(n), what, detail, took_ms: None };
+    NewLine { at: UtcTime::from_millis(n.into()), entry }
+}
+
+fn changed(revision: u64) -> NewLine {
+    let (who, name) = ("joe".to_owned(), "cwmp.enable".to_owned());
+    let (old, new) = ("1".to_owned(), "0".to_owned());
+    let entry = LogEntry::Change { who, source: Source::Cli, name, old, new, revision, in_use: false };
+    NewLine { at: UtcTime::from_millis(3), entry }
+}
+
+fn read(store: &Store, query: LogQuery) -> Vec<ipc_proto::control::LogLine> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.log_reader().read(query)).unwrap()
+}
+
+const ALL: LogQuery = LogQuery { log: Log::Client, after_id: 0, since: None, newest: None, in_use: 4 };
+
+#[test]
+fn log_lines_are_read_by_id_before_they_were_due_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, _) = open(dir.path());
+    (1..=10).for_each(|n| store.log_line(told(n)));
+    let ids = |query| read(&store, query).iter().map(|line| line.id).collect::<Vec<_>>();
+    assert_eq!(ids(ALL), (1..=10).collect::<Vec<_>>());
+    assert_eq!(ids(LogQuery { after_id: 8, ..ALL }), [9, 10]);
+    assert_eq!(ids(LogQuery { newest: Some(3), ..ALL }), [8, 9, 10]);
+    assert!(ids(LogQuery { newest: Some(0), ..ALL }).is_empty());
+    assert_eq!(ids(LogQuery { since: Some(UtcTime::from_millis(10)), ..ALL }), [10]);
+}
+
+#[test]
+fn a_log_is_capped_and_its_ids_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, _) = open(dir.path());
+    for block in 0..21 {
+        (0..1000).for_each(|n| store.log_line(told(block * 1000 + n)));
+        // Read, so that the queue is empty again.
+        read(&store, ALL);
+    }
+    assert_eq!(read(&store, ALL)[0].id, 1001);
+    assert_eq!(read(&store, LogQuery { newest: Some(1), ..ALL })[0].id, 21_000);
+}
+
+#[test]
+fn what_is_in_use_is_known_when_it_is_read_and_revisions_go_on_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, contents, _) = open(dir.path());
+    assert_eq!(contents.last_revision, 0);
+    store.log_line(changed(4));
+    store.log_line(changed(5));
+    let used =
+        |line: &ipc_proto::control::LogLine| matches!(line.entry, LogEntry::Change { in_use: true, .. });
+    let lines = read(&store, LogQuery { log: Log::Config, ..ALL });
+    assert_eq!(lines.iter().map(used).collect::<Vec<_>>(), [true, false]);
+    store.close();
+    assert_eq!(open(dir.path()).1.last_revision, 5);
 }

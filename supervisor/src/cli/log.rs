@@ -1,0 +1,71 @@
+//! The lines of both logs as people read them.
+
+use ipc_proto::control::{LogEntry, LogLine};
+
+use super::{page::Page, times};
+
+/// Lines of a log, oldest first.
+pub fn lines(lines: &[LogLine], page: Page) -> String {
+    lines.iter().map(|line| one(line, page)).collect()
+}
+
+fn one(line: &LogLine, page: Page) -> String {
+    let at = times::local(line.at);
+    match &line.entry {
+        LogEntry::Change { who, source, name, old, new, revision, in_use } => {
+            let used = if *in_use { "in use" } else { "not in use yet" };
+            let text = format!(
+                "{name}: {} -> {}  by {who} ({source}), revision {revision}, {used}",
+                quoted(old),
+                quoted(new)
+            );
+            page.hang(&format!("{at}  "), &text)
+        }
+        LogEntry::Client { session, what, detail, took_ms } => {
+            let session = session.map(|session| format!("#{session} ")).unwrap_or_default();
+            let took = took_ms.map(|took| format!(" ({took} ms)")).unwrap_or_default();
+            page.hang(&format!("{at}  "), &format!("{session}{what}: {detail}{took}"))
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    if text.is_empty() { "(empty)".to_owned() } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ipc_proto::{UtcTime, control::Source};
+
+    #[test]
+    fn lines_fit_into_every_width_and_hold_no_control_characters() {
+        let client = LogEntry::Client {
+            session: Some(3),
+            what: "GetParameterValues".to_owned(),
+            detail: format!("1: A\u{1b}[2J\n{} -> fault 9005", "y".repeat(200)),
+            took_ms: Some(12),
+        };
+        let change = LogEntry::Change {
+            who: "joe".to_owned(),
+            source: Source::Cli,
+            name: "cwmp.acs_url".to_owned(),
+            old: String::new(),
+            new: "http://a/".to_owned(),
+            revision: 4,
+            in_use: false,
+        };
+        let at = UtcTime::from_millis(1_750_000_000_000);
+        let both = [client, change].map(|entry| LogLine { id: 1, at, entry });
+        for width in [20, 80, 200] {
+            let text = lines(&both, Page { width: Some(width), colours: false });
+            let head = times::local(at).chars().count() + 2;
+            assert!(text.lines().all(|line| line.chars().count() <= width.max(head)), "{width}: {text}");
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+        }
+        let text = lines(&both, Page::default());
+        assert_eq!(text.lines().count(), 2);
+        let wanted = "cwmp.acs_url: (empty) -> http://a/  by joe (cli), revision 4, not in use yet";
+        assert!(text.contains(wanted) && text.contains("(12 ms)"), "{text}");
+    }
+}

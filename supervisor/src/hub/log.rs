@@ -1,0 +1,78 @@
+//! What the hub writes into the two logs: who changed what, and what the worker tells of the ACS.
+
+use ipc_proto::{
+    UtcTime,
+    control::{LogEntry, Source},
+    worker::{ClientLine, Reply},
+};
+
+use super::{Hub, job::Then, status::shown};
+use crate::{
+    config::{layers::Layers, table::TABLE},
+    store::log::NewLine,
+};
+
+/// Characters of a line's text at the most, whatever the worker says.
+const MAX_DETAIL: usize = 1000;
+/// Characters of a line's first words.
+const MAX_WHAT: usize = 100;
+/// Lines of one report.
+const MAX_LINES: usize = 64;
+
+/// Who made a change, and how it came.
+pub type Author = (String, Source);
+
+/// Who made the change that this follows; none when it changes no configuration.
+pub fn author(then: &Then) -> Option<Author> {
+    match then {
+        Then::Applied(client) => Some((client.who.clone(), Source::Cli)),
+        Then::Reply { reply: Reply::Set(_), .. } => Some(("acs".to_owned(), Source::Acs)),
+        _ => None,
+    }
+}
+
+/// The values in force, in the order of the table.
+pub fn in_force(layers: &Layers) -> Vec<String> {
+    TABLE.iter().map(|row| layers.in_force(row).text.to_owned()).collect()
+}
+
+impl Hub {
+    /// Logs what is in force now and was not before. Secrets are masked.
+    pub(super) fn log_changes(&self, (who, source): Author, before: &[String]) {
+        let revision = self.revision();
+        for (row, old) in TABLE.iter().zip(before) {
+            let new = self.state.layers.in_force(row).text;
+            if new == old {
+                continue;
+            }
+            let entry = LogEntry::Change {
+                who: who.clone(),
+                source,
+                name: row.name.to_owned(),
+                old: shown(row, old),
+                new: shown(row, new),
+                revision,
+                in_use: false,
+            };
+            self.store.log_line(NewLine { at: UtcTime::now(), entry });
+        }
+    }
+
+    /// Logs what the worker tells; a worker that was taken over cannot fill the log with one line.
+    pub(super) fn log_client(&self, lines: Vec<ClientLine>) {
+        for line in lines.into_iter().take(MAX_LINES) {
+            let ClientLine { at, session, what, detail, took_ms } = line;
+            let entry = LogEntry::Client {
+                session: session.map(|session| session.0),
+                what: clean(&what, MAX_WHAT),
+                detail: clean(&detail, MAX_DETAIL),
+                took_ms,
+            };
+            self.store.log_line(NewLine { at, entry });
+        }
+    }
+}
+
+fn clean(text: &str, max: usize) -> String {
+    text.chars().take(max).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,104 @@
+//! The shell of cwmpctl on a terminal of its own: words, completion, and what stays out of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // all of it is test code
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tests::Device;
+use tests::binaries::program;
+use tests::process::wait_until;
+
+/// cwmpctl on a pseudo-terminal, which script (util-linux) makes.
+struct Terminal {
+    script: Child,
+    keys: ChildStdin,
+    shown: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn open(device: &Device, columns: u32) -> Self {
+        let ctl = program("cwmpctl");
+        let line = format!("stty cols {columns}; {} --socket {}", ctl.display(), device.socket().display());
+        let mut command = Command::new("script");
+        command
+            .args(["--quiet", "--command", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR");
+        let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
+        let (keys, mut out) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+        let shown = Arc::new(Mutex::new(String::new()));
+        let seen = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = out.read(&mut piece) {
+                seen.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..count]));
+            }
+        });
+        let terminal = Self { script, keys, shown };
+        terminal.sees("admin>");
+        terminal
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.shown.lock().unwrap().clear();
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn sees(&self, text: &str) -> String {
+        wait_until(&format!("{text:?} on the terminal"), || self.shown.lock().unwrap().contains(text));
+        self.shown.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+    }
+}
+
+#[test]
+fn the_words_work_line_after_line() {
+    let device = Device::builder().start();
+    let mut terminal = Terminal::open(&device, 80);
+    terminal.types("set cwmp.provisioning_code=a b\r");
+    terminal.sees("waits for `apply`");
+    terminal.types("cwmp show config\r");
+    terminal.sees("pending: a b");
+    terminal.types("apply\r");
+    terminal.sees("not saved");
+    terminal.types("cwmp show log\r");
+    terminal.sees("a b");
+    terminal.types("nonsense\r");
+    terminal.sees("unrecognized");
+    terminal.types("help\r");
+    terminal.sees("revert");
+    terminal.types("exit\r");
+    wait_until("the shell to end", || terminal.script.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn tab_completes_words_and_names() {
+    let device = Device::builder().start();
+    let mut terminal = Terminal::open(&device, 80);
+    terminal.types("get cwmp.acs_ur\t\r");
+    terminal.sees("get cwmp.acs_url");
+    terminal.types("cw\tsho\tcli\tl\t\u{15}\u{15}");
+    terminal.sees("client log");
+}
+
+#[test]
+fn ctrl_c_ends_what_is_followed_and_not_the_shell() {
+    let device = Device::builder().start();
+    let mut terminal = Terminal::open(&device, 20);
+    device.ctl_ok(&["set", "cwmp.provisioning_code=first"]);
+    device.ctl_ok(&["apply"]);
+    terminal.types("cwmp show log --follow\r");
+    terminal.sees("first");
+    terminal.types("\u{3}");
+    terminal.sees("admin>");
+    terminal.types("show changes\r");
+    terminal.sees("no changes");
+}
