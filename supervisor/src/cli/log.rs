@@ -1,16 +1,24 @@
 //! The lines of both logs as people read them.
 
-use ipc_proto::control::{LogEntry, LogLine};
+use ipc_proto::{
+    UtcTime,
+    control::{LogEntry, LogLine},
+};
 
 use super::{page::Page, times};
 
 /// Lines of a log, oldest first.
 pub fn lines(lines: &[LogLine], page: Page) -> String {
-    lines.iter().map(|line| one(line, page)).collect()
+    let now = UtcTime::now();
+    lines.iter().map(|line| one(line, now, page)).collect()
 }
 
-fn one(line: &LogLine, page: Page) -> String {
-    let at = times::local(line.at);
+fn one(line: &LogLine, now: UtcTime, page: Page) -> String {
+    // Where there is room.
+    let at = match page.width {
+        Some(..80) => times::local(line.at),
+        _ => times::relative(line.at, now),
+    };
     match &line.entry {
         LogEntry::Change { who, source, name, old, new, revision, in_use } => {
             let used = if *in_use { "in use" } else { "not in use yet" };
@@ -36,7 +44,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ipc_proto::{UtcTime, control::Source};
+    use ipc_proto::control::Source;
 
     #[test]
     fn lines_fit_into_every_width_and_hold_no_control_characters() {

@@ -107,11 +107,13 @@ fn picture(acs: &AcsStatus, page: Page) -> Option<String> {
         (text.chars().count(), page.tint(tint, &text))
     };
     let links: Vec<_> = CHAIN.iter().enumerate().map(link).collect();
-    let between = " -- ";
-    let width = links.iter().map(|(width, _)| width + between.len()).sum::<usize>() - between.len();
-    let fits = page.width.is_none_or(|room| width <= room);
+    let fits = |between: &&str| {
+        let width = links.iter().map(|(width, _)| width + between.len()).sum::<usize>() - between.len();
+        page.width.is_none_or(|room| width <= room)
+    };
+    let between = [" -- ", " "].into_iter().find(fits).unwrap_or("\n");
     let texts: Vec<_> = links.into_iter().map(|(_, text)| text).collect();
-    Some(format!("{}\n", texts.join(if fits { between } else { "\n" })))
+    Some(format!("{}\n", texts.join(between)))
 }
 
 /// Where in the chain a session failed.
