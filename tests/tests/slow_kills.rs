@@ -196,6 +196,8 @@ fn nothing_promised_is_lost_or_repeated_whenever_a_daemon_is_killed() {
         }
     }
     let [workers, supervisors, power] = kills;
+    // The one that was cut off, and a whole one after it: the status alone may be of before the last kill.
+    acs.wait_sessions(acs.sessions_so_far() + 2, PATIENCE);
     device.wait_status("connected, with no failure left", |s| {
         s["acs"]["state"] == "connected" && s["retry_count"] == 0
     });
