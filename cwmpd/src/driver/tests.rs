@@ -8,14 +8,16 @@ use ipc_proto::{
     retry::RetryPolicy,
     version::{Hello, Protocol},
     worker::{
-        ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, ParameterValue, ReadId, RetryState,
-        Timing, ToSupervisor, ToWorker, Trust,
+        Acs as AcsConfig, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure, Page,
+        ParameterValue, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor,
+        ToWorker, Trust,
     },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::timeout,
 };
 
 use super::*;
