@@ -293,7 +293,7 @@ async fn converse(
 ) -> Result<Outcome, Broken> {
     let current_time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     let cx = Cx { current_time, target: config.url.path_and_query().to_owned() };
-    let mut acs = Acs::new(config.url.clone(), Patience { seconds: config.response_timeout, second });
+    let mut acs = Acs::new(config, Patience { seconds: config.response_timeout, second });
     let (mut session, actions) = Session::start(opened, &cx);
     let mut actions = VecDeque::from(actions);
     while let Some(action) = actions.pop_front() {

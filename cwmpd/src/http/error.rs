@@ -4,6 +4,8 @@ use std::{error::Error as _, io, net::SocketAddr};
 
 use ipc_proto::worker::{Failure, Stage};
 
+use super::auth::LoginError;
+
 /// Why a POST has no answer. Times are in CWMP seconds.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -77,6 +79,9 @@ pub enum HttpError {
     /// A head over its limit.
     #[error("the ACS at {0} sent a head of more than 64 KiB")]
     HeadTooLarge(SocketAddr),
+    /// No login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// A body over its limit.
     #[error("the ACS at {0} sent a message of more than 4 MiB, which is not read")]
     BodyTooLarge(SocketAddr),
@@ -87,6 +92,7 @@ impl HttpError {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Https => Stage::Tls,
+            Self::Login(_) => Stage::Auth,
             Self::Name { .. } | Self::SlowName { .. } => Stage::Dns,
             Self::NoRoute(..) => Stage::Network,
             Self::Refused(_) | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,

@@ -21,7 +21,9 @@ use crate::{
 pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revision: u64) -> WorkerConfig {
     let layers = &state.layers;
     let may_talk = layers.is_on(name::ENABLE) && identity::is_usable(device);
-    let url = HttpUrl::parse(state.acs_url()).ok().filter(|_| may_talk);
+    let url = HttpUrl::parse(state.acs_url())
+        .ok()
+        .filter(|url| may_talk && (settings.acs.allow_http || url.is_https()));
     let periodic = layers.is_on(name::PERIODIC_INFORM_ENABLE).then(|| Periodic {
         interval: layers.number(name::PERIODIC_INFORM_INTERVAL).max(1),
         phase: phase(layers.text(name::PERIODIC_INFORM_TIME), state.fact(Fact::PeriodicPhase)),
@@ -34,7 +36,7 @@ pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revi
             response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT),
             username: layers.text("cwmp.acs_username").to_owned(),
             password: Secret::new(layers.text("cwmp.acs_password")),
-            allow_basic_http: true,
+            allow_basic_http: settings.acs.allow_basic_http,
             trust: Trust::default(),
         }),
         connection_request: None,
