@@ -7,6 +7,7 @@ mod cookies;
 mod error;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{
     pin::{Pin, pin},
@@ -29,6 +30,7 @@ use body::{Outgoing, Piece};
 use connect::Open;
 use cookies::Cookies;
 pub use error::HttpError;
+use tls::Tls;
 
 const USER_AGENT: &str = concat!("cwmpd/", env!("CARGO_PKG_VERSION"));
 const SOAP_TYPE: &str = "text/xml; charset=\"utf-8\"";
@@ -66,6 +68,9 @@ pub struct Acs {
     pub patience: Patience,
     cookies: Cookies,
     login: Login,
+    trust: worker::Trust,
+    /// Made at the first connection.
+    tls: Option<Tls>,
     open: Option<Open>,
 }
 
@@ -73,7 +78,15 @@ impl Acs {
     /// Nothing is connected before the first POST.
     pub fn new(config: &worker::Acs, patience: Patience) -> Self {
         let login = Login::new(config);
-        Self { url: config.url.clone(), patience, cookies: Cookies::default(), login, open: None }
+        Self {
+            url: config.url.clone(),
+            patience,
+            cookies: Cookies::default(),
+            login,
+            trust: config.trust.clone(),
+            tls: None,
+            open: None,
+        }
     }
 
     /// Sends one POST and reads the answer, logging in where the ACS asks for it. The time for the answer runs
@@ -85,8 +98,8 @@ impl Acs {
         written: impl Future<Output = ()>,
         point: Option<&str>,
     ) -> Result<Response, HttpError> {
-        if self.url.is_https() {
-            return Err(HttpError::Https);
+        if self.url.is_https() && self.tls.is_none() {
+            self.tls = Some(Tls::new(&self.trust)?);
         }
         let mut again = body.again();
         let mut body = Some(body);
@@ -127,7 +140,7 @@ impl Acs {
                     // The ACS closed a kept connection before a byte of this was written (HTTP-13).
                     Some(unsent) if open.kept => {
                         request = unsent;
-                        open = connect::open(&self.url, self.patience).await?;
+                        open = connect::open(&self.url, self.tls.as_ref(), self.patience).await?;
                     }
                     _ => return Err(HttpError::exchange(open.address, &error.into_error())),
                 },
@@ -169,7 +182,7 @@ impl Acs {
                 return Ok(open);
             }
         }
-        connect::open(&self.url, self.patience).await
+        connect::open(&self.url, self.tls.as_ref(), self.patience).await
     }
 
     async fn answer(

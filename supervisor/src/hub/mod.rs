@@ -15,6 +15,7 @@ pub mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod worker_link;
 
 use std::{collections::VecDeque, future::pending, time::Duration};

@@ -9,7 +9,7 @@ use ipc_proto::{
     worker::{Acs, DeviceId, Periodic, Timing, Trust, WorkerConfig},
 };
 
-use super::state::State;
+use super::{state::State, trust};
 use crate::{
     config::table::name,
     device::identity,
@@ -32,12 +32,12 @@ pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revi
     WorkerConfig {
         revision,
         acs: url.map(|url| Acs {
+            trust: if url.is_https() { trust::trust(layers) } else { Trust::default() },
             url,
             response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT),
             username: layers.text("cwmp.acs_username").to_owned(),
             password: Secret::new(layers.text("cwmp.acs_password")),
             allow_basic_http: settings.acs.allow_basic_http,
-            trust: Trust::default(),
         }),
         connection_request: None,
         periodic,
