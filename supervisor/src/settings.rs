@@ -24,6 +24,8 @@ pub struct Settings {
     pub device: DeviceSettings,
     /// How the worker comes to run.
     pub worker: WorkerSettings,
+    /// What is allowed towards the ACS.
+    pub acs: AcsSettings,
     /// Where the ACS may knock.
     pub connection_request: ConnectionRequestSettings,
     /// Commands for privileged acts.
@@ -95,6 +97,16 @@ pub enum Launch {
     External,
 }
 
+/// `[acs]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AcsSettings {
+    /// Sessions over http are opened.
+    pub allow_http: bool,
+    /// A Basic challenge over http is answered.
+    pub allow_basic_http: bool,
+}
+
 /// `[connection_request]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -146,6 +158,7 @@ impl Default for Settings {
             runtime_dir: "/run/cwmp".into(),
             device: DeviceSettings::default(),
             worker: WorkerSettings::default(),
+            acs: AcsSettings::default(),
             connection_request: ConnectionRequestSettings::default(),
             actions: ActionSettings::default(),
             factory: FactorySettings::default(),
@@ -157,6 +170,12 @@ impl Default for Settings {
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self { launch: Launch::Child, program: "/usr/sbin/cwmpd".into(), user: String::new() }
+    }
+}
+
+impl Default for AcsSettings {
+    fn default() -> Self {
+        Self { allow_http: true, allow_basic_http: true }
     }
 }
 

@@ -10,6 +10,10 @@ const MAY_EXPOSE_SECRETS: &[&str] = &[
     "ipc-proto/src/secret.rs",
     // Checks the login of a connection request.
     "cwmpd/src/connection_request/judge.rs",
+    // The login to the ACS.
+    "cwmpd/src/http/auth.rs",
+    // The key of the device's own certificate.
+    "cwmpd/src/http/tls.rs",
     // The words of a `set`, in its tests.
     "supervisor/src/cli/args.rs",
     // Takes what a person set into the candidate.

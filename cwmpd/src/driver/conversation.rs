@@ -105,7 +105,7 @@ pub async fn run_session(
 /// An open connection to the ACS, and our address on it.
 async fn connect(config: &WorkerConfig, acs: &AcsConfig) -> Result<(Acs, Option<IpAddr>), HttpError> {
     let second = Duration::from_millis(config.timing.second_ms.max(1).into());
-    let mut open = Acs::new(acs.url.clone(), Patience { seconds: acs.response_timeout, second });
+    let mut open = Acs::new(acs, Patience { seconds: acs.response_timeout, second });
     let local = open.connect().await?;
     Ok((open, local))
 }

@@ -6,12 +6,18 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use ipc_proto::HttpUrl;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
     task::JoinHandle,
     time::timeout,
 };
+use tokio_rustls::client::TlsStream;
 
-use super::{HttpError, Patience, body::Outgoing};
+use super::{
+    HttpError, Patience,
+    body::Outgoing,
+    tls::{self, Tls},
+};
 
 /// How long a name look-up may take, in CWMP seconds.
 const LOOK_UP_SECONDS: u32 = 20;
@@ -43,12 +49,21 @@ impl Drop for Task {
 }
 
 /// Opens a connection to the first address that takes one.
-pub async fn open(url: &HttpUrl, patience: Patience) -> Result<Open, HttpError> {
+pub async fn open(url: &HttpUrl, tls: Option<&Tls>, patience: Patience) -> Result<Open, HttpError> {
     let addresses = look_up(url, patience.at_most(LOOK_UP_SECONDS)).await?;
     let mut last = HttpError::Name { host: url.host().to_owned(), error: "it has no address".to_owned() };
     for address in addresses {
         match connect(address, patience.at_most(CONNECT_SECONDS)).await {
-            Ok(stream) => return shake_hands(stream, address).await,
+            Ok(stream) => {
+                let local = stream.local_addr().ok().map(|address| address.ip().to_canonical());
+                return match tls {
+                    None => shake_hands(stream, address, local).await,
+                    Some(tls) => {
+                        let stream = secure(tls, url, stream, address, patience).await?;
+                        shake_hands(stream, address, local).await
+                    }
+                };
+            }
             Err(error) => last = error,
         }
     }
@@ -74,8 +89,24 @@ async fn connect(address: SocketAddr, patience: Patience) -> Result<TcpStream, H
     Ok(stream)
 }
 
-async fn shake_hands(stream: TcpStream, address: SocketAddr) -> Result<Open, HttpError> {
-    let local = stream.local_addr().ok().map(|address| address.ip().to_canonical());
+async fn secure(
+    tls: &Tls,
+    url: &HttpUrl,
+    stream: TcpStream,
+    address: SocketAddr,
+    patience: Patience,
+) -> Result<TlsStream<TcpStream>, HttpError> {
+    let name = tls::server_name(url.host())?;
+    timeout(patience.limit(), tls.connector.connect(name, stream))
+        .await
+        .map_err(|_| HttpError::Silent { address, seconds: patience.seconds })?
+        .map_err(|error| tls.explain(&error).into())
+}
+
+async fn shake_hands<S>(stream: S, address: SocketAddr, local: Option<IpAddr>) -> Result<Open, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (sender, connection) = Builder::new()
         .max_buf_size(MAX_HEAD)
         .max_header_size(MAX_HEAD)

@@ -4,12 +4,14 @@ use std::{error::Error as _, io, net::SocketAddr};
 
 use ipc_proto::worker::{Failure, Stage};
 
+use super::{auth::LoginError, tls::TlsError};
+
 /// Why a POST has no answer. Times are in CWMP seconds.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// https
-    #[error("https is not built into this version yet: use an http URL")]
-    Https,
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The URL cannot be put into a request.
     #[error("cwmp.acs_url cannot be asked for: {0}")]
     Request(#[from] http::Error),
@@ -77,6 +79,9 @@ pub enum HttpError {
     /// A head over its limit.
     #[error("the ACS at {0} sent a head of more than 64 KiB")]
     HeadTooLarge(SocketAddr),
+    /// No login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// A body over its limit.
     #[error("the ACS at {0} sent a message of more than 4 MiB, which is not read")]
     BodyTooLarge(SocketAddr),
@@ -86,7 +91,9 @@ impl HttpError {
     /// The link of the chain that broke.
     pub fn stage(&self) -> Stage {
         match self {
-            Self::Https => Stage::Tls,
+            Self::Tls(TlsError::Certificate(_)) => Stage::Certificate,
+            Self::Tls(_) => Stage::Tls,
+            Self::Login(_) => Stage::Auth,
             Self::Name { .. } | Self::SlowName { .. } => Stage::Dns,
             Self::NoRoute(..) => Stage::Network,
             Self::Refused(_) | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,

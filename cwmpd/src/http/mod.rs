@@ -1,11 +1,13 @@
 //! One ACS over HTTP/1.1: one POST at a time, one connection as long as the ACS keeps it (TR-069 3.4).
 
+mod auth;
 pub mod body;
 mod connect;
 mod cookies;
 mod error;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{
     net::IpAddr,
@@ -16,18 +18,20 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::{
-    Request,
+    Request, StatusCode,
     body::{Body, Incoming},
-    header,
+    header::{self, HeaderMap},
 };
-use ipc_proto::{HttpUrl, UtcTime};
+use ipc_proto::{HttpUrl, UtcTime, worker};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{session::Response, soap::MAX_ENVELOPE, test_points::once_sent};
+use auth::{Login, Refusals};
 use body::{Outgoing, Piece};
 use connect::Open;
 use cookies::Cookies;
 pub use error::HttpError;
+use tls::Tls;
 
 const USER_AGENT: &str = concat!("cwmpd/", env!("CARGO_PKG_VERSION"));
 const SOAP_TYPE: &str = "text/xml; charset=\"utf-8\"";
@@ -64,61 +68,101 @@ pub struct Acs {
     /// How long it may take.
     pub patience: Patience,
     cookies: Cookies,
+    login: Login,
+    trust: worker::Trust,
+    /// Made at the first connection.
+    tls: Option<Tls>,
     open: Option<Open>,
 }
 
 impl Acs {
     /// Nothing is connected before [`Acs::connect`] or the first POST.
-    pub fn new(url: HttpUrl, patience: Patience) -> Self {
-        Self { url, patience, cookies: Cookies::default(), open: None }
+    pub fn new(config: &worker::Acs, patience: Patience) -> Self {
+        let login = Login::new(config);
+        Self {
+            url: config.url.clone(),
+            patience,
+            cookies: Cookies::default(),
+            login,
+            trust: config.trust.clone(),
+            tls: None,
+            open: None,
+        }
     }
 
     /// Opens the connection of the first POST, and tells our address on it.
     pub async fn connect(&mut self) -> Result<Option<IpAddr>, HttpError> {
-        if self.url.is_https() {
-            return Err(HttpError::Https);
-        }
-        let open = connect::open(&self.url, self.patience).await?;
+        let open = self.fresh().await?;
         let local = open.local;
         self.open = Some(open);
         Ok(local)
     }
 
-    /// Sends one POST and reads the answer. The time for the answer runs from when `written` is done, which
-    /// feeds a body of pieces. `point` is for tests: reached once the request is on its way.
+    /// A new connection, over TLS where the URL says so.
+    async fn fresh(&mut self) -> Result<Open, HttpError> {
+        if self.url.is_https() && self.tls.is_none() {
+            self.tls = Some(Tls::new(&self.trust)?);
+        }
+        connect::open(&self.url, self.tls.as_ref(), self.patience).await
+    }
+
+    /// Sends one POST and reads the answer, logging in where the ACS asks for it. The time for the answer runs
+    /// from when `written` is done, which feeds a body of pieces. `point` is for tests: reached once the request
+    /// is on its way.
     pub async fn post(
         &mut self,
         body: Outgoing,
         written: impl Future<Output = ()>,
         point: Option<&str>,
     ) -> Result<Response, HttpError> {
-        if self.url.is_https() {
-            return Err(HttpError::Https);
+        let mut again = body.again();
+        let mut body = Some(body);
+        let mut refusals = Refusals::default();
+        let mut written = Written { feeding: pin!(written), done: false };
+        loop {
+            let Some(body) = body.take().or_else(|| again.as_mut().and_then(|body| body.again())) else {
+                return Err(auth::LoginError::NotRepeatable(self.login.realm()).into());
+            };
+            let request = self.request(body)?;
+            let (response, open) = self.exchange(request, &mut written, point).await?;
+            let challenged = response.status() == StatusCode::UNAUTHORIZED;
+            let challenges = if challenged { response.headers().clone() } else { HeaderMap::new() };
+            // The next request goes where this one went: some nonces are good for one connection.
+            let answer = self.answer(response, open).await?;
+            if !challenged {
+                return Ok(answer);
+            }
+            self.login.challenged(&challenges, &mut refusals)?;
         }
-        let mut request = self.request(body)?;
+    }
+
+    async fn exchange(
+        &mut self,
+        mut request: Request<Outgoing>,
+        written: &mut Written<'_, impl Future<Output = ()>>,
+        point: Option<&str>,
+    ) -> Result<(hyper::Response<Incoming>, Open), HttpError> {
         let mut open = self.connection().await?;
-        let mut written = pin!(written);
-        let response = loop {
+        loop {
             let exchange = once_sent(point, open.sender.try_send_request(request));
-            match in_time(exchange, written.as_mut(), self.patience.limit()).await {
+            match in_time(exchange, written, self.patience.limit()).await {
                 None => {
                     return Err(HttpError::Silent { address: open.address, seconds: self.patience.seconds });
                 }
-                Some(Ok(response)) => break response,
+                Some(Ok(response)) => return Ok((response, open)),
                 Some(Err(mut error)) => match error.take_message() {
                     // The ACS closed a kept connection before a byte of this was written (HTTP-13).
                     Some(unsent) if open.kept => {
                         request = unsent;
-                        open = connect::open(&self.url, self.patience).await?;
+                        open = self.fresh().await?;
                     }
                     _ => return Err(HttpError::exchange(open.address, &error.into_error())),
                 },
             }
-        };
-        self.answer(response, open).await
+        }
     }
 
-    fn request(&self, body: Outgoing) -> Result<Request<Outgoing>, http::Error> {
+    fn request(&mut self, body: Outgoing) -> Result<Request<Outgoing>, HttpError> {
         let mut request = Request::post(self.url.path_and_query())
             .header(header::HOST, self.url.authority())
             .header(header::USER_AGENT, USER_AGENT);
@@ -131,7 +175,15 @@ impl Acs {
         if let Some(cookies) = self.cookies.header() {
             request = request.header(header::COOKIE, cookies);
         }
-        request.body(body)
+        let known = match &body {
+            Outgoing::Empty => Some(Bytes::new()),
+            Outgoing::Whole(bytes) => Some(bytes.clone()),
+            Outgoing::Pieces(_) => None,
+        };
+        if let Some(login) = self.login.authorization(self.url.path_and_query(), known.as_deref())? {
+            request = request.header(header::AUTHORIZATION, login);
+        }
+        Ok(request.body(body)?)
     }
 
     /// The kept connection, if the ACS has not closed it since, else a new one.
@@ -144,7 +196,7 @@ impl Acs {
                 return Ok(open);
             }
         }
-        connect::open(&self.url, self.patience).await
+        self.fresh().await
     }
 
     async fn answer(
@@ -168,7 +220,7 @@ impl Acs {
             body: Bytes::new(),
         };
         // Other bodies mean nothing, and their connection is closed with them.
-        if matches!(answer.status, 200 | 204 | 500) {
+        if matches!(answer.status, 200 | 204 | 401 | 500) {
             let limit = self.patience.limit();
             answer.body = timeout(limit, read_body(body, &open)).await.map_err(|_| {
                 HttpError::SlowBody { address: open.address, seconds: self.patience.seconds }
@@ -179,18 +231,26 @@ impl Acs {
     }
 }
 
-/// The outcome of `exchange`, or none when it takes longer than `limit` after `written` is done.
+/// What feeds a body, and whether it is done.
+struct Written<'a, F> {
+    feeding: Pin<&'a mut F>,
+    done: bool,
+}
+
+/// The outcome of `exchange`, or none when it takes longer than `limit` after all is written.
 async fn in_time<E: Future>(
     exchange: E,
-    mut written: Pin<&mut impl Future<Output = ()>>,
+    written: &mut Written<'_, impl Future<Output = ()>>,
     limit: Duration,
 ) -> Option<E::Output> {
     let mut exchange = pin!(exchange);
-    tokio::select! {
-        biased;
-        // An ACS may answer before it has read all.
-        early = &mut exchange => return Some(early),
-        () = &mut written => {}
+    if !written.done {
+        tokio::select! {
+            biased;
+            // An ACS may answer before it has read all.
+            early = &mut exchange => return Some(early),
+            () = &mut written.feeding => written.done = true,
+        }
     }
     timeout(limit, exchange).await.ok()
 }

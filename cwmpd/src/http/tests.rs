@@ -54,7 +54,19 @@ async fn server(connections: Vec<Vec<String>>) -> (HttpUrl, JoinHandle<Vec<Strin
 }
 
 fn acs(url: HttpUrl) -> Acs {
-    Acs::new(url, Patience { seconds: 30, second: Duration::from_millis(100) })
+    patient(url, Duration::from_millis(100))
+}
+
+fn patient(url: HttpUrl, second: Duration) -> Acs {
+    let config = worker::Acs {
+        url,
+        response_timeout: 30,
+        username: "user".to_owned(),
+        password: ipc_proto::Secret::new("secret"),
+        allow_basic_http: true,
+        trust: worker::Trust::default(),
+    };
+    Acs::new(&config, Patience { seconds: 30, second })
 }
 
 async fn post(acs: &mut Acs, body: Outgoing) -> Result<Response, HttpError> {
@@ -173,7 +185,7 @@ async fn silence_and_a_slow_body_end_by_the_clock() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let mut acs = Acs::new(url, Patience { seconds: 30, second: Duration::from_millis(5) });
+    let mut acs = patient(url, Duration::from_millis(5));
     let silent = Failure::from(post(&mut acs, Outgoing::Empty).await.unwrap_err());
     assert!(
         silent.stage == Stage::Timeout && silent.reason.contains("did not answer within 30 s"),

@@ -33,9 +33,12 @@ pub fn read(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
             );
             Err(failure(Stage::Redirect, reason))
         }
+        // A 401 is answered where the connection is, and never comes this far.
         401 | 407 => {
             let challenge = response.challenge.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
-            let reason = format!("the ACS asks for a login{challenge}; this version cannot log in yet");
+            let reason = format!(
+                "a proxy asks for a login{challenge}, which is not supported: let the device reach the ACS directly"
+            );
             Err(failure(Stage::Auth, reason))
         }
         _ => Err(unexpected(cx, response.status)),

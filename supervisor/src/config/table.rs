@@ -220,6 +220,10 @@ pub mod name {
     pub const RETRY_MULTIPLIER: &str = "cwmp.retry_multiplier";
     pub const CON_REQ_USERNAME: &str = "cwmp.con_req_username";
     pub const CON_REQ_PASSWORD: &str = "cwmp.con_req_password";
+    pub const CA_FILE: &str = "cwmp.ca_file";
+    pub const CLIENT_CERT: &str = "cwmp.client_cert";
+    pub const CLIENT_KEY: &str = "cwmp.client_key";
+    pub const ACS_CERT_SHA256: &str = "cwmp.acs_cert_sha256";
     pub const CON_REQ_URL: &str = "cwmp.con_req_url";
 }
 
@@ -299,6 +303,15 @@ pub static TABLE: &[Row] = &[
         .help("How much longer each further retry waits, in thousandths, 1000 to 65535."),
     Row::new(name::ACS_RESPONSE_TIMEOUT, "ACS Response Timeout", Kind::Unsigned { min: 30, max: 600 }, "60")
         .help("Seconds to wait for each answer of the ACS, 30 to 600."),
+    Row::new(name::CA_FILE, "ACS Authorities", Kind::Text(256), "")
+        .help("A PEM file of the authorities that may vouch for an https ACS. Empty: the system's own."),
+    Row::new(name::ACS_CERT_SHA256, "ACS Certificate SHA-256", Kind::Text(256), "").help(
+        "SHA-256 of the ACS's certificate: that one is believed, whoever vouches for it. Empty: none is.",
+    ),
+    Row::new(name::CLIENT_CERT, "Client Certificate", Kind::Text(256), "")
+        .help("A PEM file with this device's own certificate and its chain, shown to an ACS that asks."),
+    Row::new(name::CLIENT_KEY, "Client Key", Kind::Text(256), "")
+        .help("A PEM file with the key of that certificate. The file, not its content, is the value."),
 ];
 
 #[cfg(test)]

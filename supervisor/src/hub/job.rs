@@ -9,9 +9,10 @@ use ipc_proto::{
 use super::{
     Hub, OpenSession,
     command::{Client, LinkId},
-    state,
+    state, trust,
 };
 use crate::{
+    config::table::name,
     model::transaction,
     store::{Fact, SessionRecord, Write},
 };
@@ -110,6 +111,14 @@ impl Hub {
         let layers = &self.state.layers;
         if layers.candidate.is_empty() {
             client.answer(Response::Done(vec!["nothing to apply".to_owned()]));
+            return None;
+        }
+        let to_be = |name: &str| {
+            let new = layers.candidate.iter().find(|change| change.row.name == name);
+            new.map_or_else(|| layers.text(name), |change| change.text.as_str())
+        };
+        if let Some(refusal) = trust::half_a_pair(to_be(name::CLIENT_CERT), to_be(name::CLIENT_KEY)) {
+            client.answer(Response::Refused(refusal.to_owned()));
             return None;
         }
         let conflicts: Vec<_> = layers.conflicts().map(|change| change.row.name).collect();

@@ -17,6 +17,7 @@ pub mod state;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod worker_link;
 
 use std::{collections::VecDeque, future::pending, time::Duration};

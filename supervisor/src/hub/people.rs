@@ -10,7 +10,7 @@ use super::{
     Hub, MAX_WAITING, access,
     command::{Answer, Client, Wait},
     job::Job,
-    status,
+    status, trust,
 };
 use crate::{
     config::table::{self, Access, Author, Effect},
@@ -102,6 +102,9 @@ impl Hub {
             Ok(text) => text,
             Err(error) => return Response::Refused(error.to_string()),
         };
+        if let Some(refusal) = trust::refusal(row.name, &text) {
+            return Response::Refused(refusal);
+        }
         self.state.layers.propose(row, text, who.to_owned(), UtcTime::now());
         let mut notes = Vec::new();
         if self.state.layers.dhcp_value(row).is_some() {

@@ -9,7 +9,7 @@ use ipc_proto::{
     worker::{Acs, ConnectionRequest, DeviceId, Periodic, Timing, Trust, WorkerConfig},
 };
 
-use super::state::State;
+use super::{state::State, trust};
 use crate::{
     config::table::name,
     device::identity,
@@ -21,7 +21,9 @@ use crate::{
 pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revision: u64) -> WorkerConfig {
     let layers = &state.layers;
     let may_talk = layers.is_on(name::ENABLE) && identity::is_usable(device);
-    let url = HttpUrl::parse(state.acs_url()).ok().filter(|_| may_talk);
+    let url = HttpUrl::parse(state.acs_url())
+        .ok()
+        .filter(|url| may_talk && (settings.acs.allow_http || url.is_https()));
     // Without an ACS nobody may ask for a session.
     let listen = settings.connection_request.listen.parse().ok().filter(|_| url.is_some());
     let connection_request = listen.map(|listen| ConnectionRequest {
@@ -38,12 +40,12 @@ pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revi
     WorkerConfig {
         revision,
         acs: url.map(|url| Acs {
+            trust: if url.is_https() { trust::trust(layers) } else { Trust::default() },
             url,
             response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT),
             username: layers.text("cwmp.acs_username").to_owned(),
             password: Secret::new(layers.text("cwmp.acs_password")),
-            allow_basic_http: true,
-            trust: Trust::default(),
+            allow_basic_http: settings.acs.allow_basic_http,
         }),
         connection_request,
         periodic,

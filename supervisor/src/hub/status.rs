@@ -1,7 +1,9 @@
 //! What people see: the status, the table with its values, the changes that wait.
 
+use std::net::IpAddr;
+
 use ipc_proto::{
-    Secret,
+    HttpUrl, Secret,
     control::{
         AcsState, AcsStatus, Change, ConfigRow, LastSession, ParameterRow, Source, Status, WorkerState,
         WorkerStatus,
@@ -59,6 +61,12 @@ impl Hub {
         let mut warnings = self.warnings.clone();
         let trouble = self.store_trouble.as_ref().map(ToString::to_string);
         warnings.extend(trouble.filter(|trouble| !self.warnings.contains(trouble)));
+        // What stays on this device is read by nobody on the way.
+        if is_http(self.state.acs_url()) && !is_here(self.state.acs_url()) && self.settings.acs.allow_http {
+            warnings.push(
+                "the ACS URL is http: whoever is on the way can read and change what is said".to_owned(),
+            );
+        }
         Status {
             acs: self.acs_status(),
             last_session: self.state.last_session.as_ref().map(last_session),
@@ -89,6 +97,9 @@ impl Hub {
             _ if !identity::is_usable(&self.device) => Some(
                 "the device has no OUI or no serial number: set [device] oui and serial_number in the settings"
                     .to_owned(),
+            ),
+            _ if is_http(self.state.acs_url()) && !self.settings.acs.allow_http => Some(
+                "the ACS URL is http, which [acs] allow_http = false forbids: set an https URL".to_owned(),
             ),
             _ => failure.as_ref().map(|failure| failure.reason.clone()),
         };
@@ -127,6 +138,16 @@ fn last_session(record: &SessionRecord) -> LastSession {
         events: record.events.clone(),
         outcome: record.failure.as_ref().map_or_else(|| "succeeded".to_owned(), ToString::to_string),
     }
+}
+
+fn is_http(url: &str) -> bool {
+    HttpUrl::parse(url).is_ok_and(|url| !url.is_https())
+}
+
+/// True for an ACS at a loopback address.
+fn is_here(url: &str) -> bool {
+    let host = HttpUrl::parse(url).ok().map(|url| url.host().parse::<IpAddr>());
+    matches!(host, Some(Ok(address)) if address.is_loopback())
 }
 
 /// The table with the values in force.

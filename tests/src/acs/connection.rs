@@ -63,6 +63,16 @@ fn serve_requests(shared: &Shared, wire: &mut Wire, connection: u32) -> io::Resu
         if wire.has_more() {
             return Err(io::Error::other("the device pipelines: bytes after its request"));
         }
+        let refusal = {
+            let mut state = shared.lock();
+            let refusal = state.gate.as_mut().and_then(|gate| gate.refuses(&request, connection));
+            shared.changed.notify_all();
+            refusal
+        };
+        if let Some(refusal) = refusal {
+            wire.write(&refusal, Manner::default())?;
+            continue;
+        }
         let turn = {
             let mut state = shared.lock();
             let at = shared.started.elapsed();

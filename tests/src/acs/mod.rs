@@ -3,6 +3,7 @@
 mod connection;
 pub mod decode;
 pub mod envelope;
+mod gate;
 mod plan;
 mod record;
 pub mod rules;
@@ -15,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use envelope::Envelope;
+pub use gate::{Gate, Scheme};
 pub use plan::{Plan, Trouble};
 pub use record::{Direction, Ending, Message, Session};
 
@@ -73,6 +75,16 @@ impl Acs {
     /// Queues a plan; each session takes the oldest one, and none left means InformResponse and 204.
     pub fn plan(&self, plan: Plan) {
         self.shared.lock().plans.push_back(plan);
+    }
+
+    /// Lets nobody in without this login from now on.
+    pub fn guard(&self, gate: Gate) {
+        self.shared.lock().gate = Some(gate);
+    }
+
+    /// The Authorization of every request at the gate, with its connection.
+    pub fn at_the_gate(&self) -> Vec<(u32, Option<String>)> {
+        self.shared.lock().gate.as_ref().map(|gate| gate.seen.clone()).unwrap_or_default()
     }
 
     /// Waits until `count` sessions in all have ended and returns every ended one; panics with the record after `timeout`.
@@ -200,6 +212,7 @@ type Listener = Box<dyn Fn(&Session) + Send>;
 #[derive(Default)]
 struct State {
     plans: VecDeque<Plan>,
+    gate: Option<Gate>,
     open: Option<connection::OpenSession>,
     ended: Vec<Session>,
     listener: Option<Listener>,

@@ -1,0 +1,131 @@
+//! The files of TLS to the ACS: read for the worker, which opens none, and checked when a person names them.
+
+use std::{fs::File, io::Read};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use ipc_proto::{Secret, worker::Trust};
+
+use crate::config::{layers::Layers, table::name};
+
+/// The bundle of the distribution, for a device that names no other.
+const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The largest file, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Whom the worker is to believe; what cannot be read is left out and logged, and the session then says what is missing.
+pub fn trust(layers: &Layers) -> Trust {
+    let authorities = match layers.text(name::CA_FILE) {
+        "" => SYSTEM_AUTHORITIES,
+        file => file,
+    };
+    Trust {
+        authorities: or_warn(pem(authorities, "CERTIFICATE")),
+        certificate: or_warn(pem(layers.text(name::CLIENT_CERT), "CERTIFICATE")),
+        key: Secret::new(or_warn(pem(layers.text(name::CLIENT_KEY), "PRIVATE KEY"))),
+        pin: fingerprint(layers.text(name::ACS_CERT_SHA256)),
+    }
+}
+
+/// Why a value of one of these parameters would not work.
+pub fn refusal(parameter: &str, value: &str) -> Option<String> {
+    let wrong = match parameter {
+        _ if value.is_empty() => return None,
+        name::CA_FILE | name::CLIENT_CERT => pem(value, "CERTIFICATE").err(),
+        name::CLIENT_KEY => pem(value, "PRIVATE KEY").err(),
+        name::ACS_CERT_SHA256 if fingerprint(value).is_none() => {
+            Some("must be 64 hexadecimal digits; colons between them are ignored".to_owned())
+        }
+        _ => None,
+    };
+    wrong.map(|why| format!("{parameter}: {why}"))
+}
+
+/// Why a certificate and a key do not make a pair.
+pub fn half_a_pair(certificate: &str, key: &str) -> Option<&'static str> {
+    match (certificate.is_empty(), key.is_empty()) {
+        (true, false) => Some("cwmp.client_key is set without its certificate: set cwmp.client_cert as well"),
+        (false, true) => Some("cwmp.client_cert is set without its key: set cwmp.client_key as well"),
+        _ => None,
+    }
+}
+
+/// The text of a PEM file that holds this, or nothing for no path.
+fn pem(path: &str, what: &str) -> Result<String, String> {
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    if !path.starts_with('/') {
+        return Err(format!("{path} is no absolute path"));
+    }
+    let cannot = |error: std::io::Error| format!("{path} cannot be read ({error})");
+    // Before it is opened: a pipe would wait for a writer.
+    let kind = std::fs::metadata(path).map_err(cannot)?;
+    if !kind.is_file() {
+        return Err(format!("{path} is no file"));
+    }
+    let mut text = String::new();
+    let file = File::open(path).map_err(cannot)?;
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(cannot)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(format!("{path} is larger than 1 MiB"));
+    }
+    if text.trim().is_empty() {
+        return Err(format!("{path} is empty"));
+    }
+    let begins =
+        |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{what}-----"));
+    if !text.lines().any(begins) {
+        return Err(format!("{path} holds no {what} in PEM (text that begins with -----BEGIN)"));
+    }
+    Ok(text)
+}
+
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
+}
+
+fn or_warn(text: Result<String, String>) -> String {
+    text.unwrap_or_else(|why| {
+        tracing::warn!("{why}");
+        String::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_that_cannot_work_is_refused_with_its_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let why = |path: &str| refusal(name::CA_FILE, path).unwrap_or_default();
+        assert!(why(directory.path().to_str().unwrap()).contains("is no file"));
+        assert!(why(&file("empty", "\n")).contains("is empty"));
+        assert!(why(&file("text", "hello")).contains("holds no CERTIFICATE"));
+        assert!(why(&file("large", &"x".repeat(1 << 21))).contains("1 MiB"));
+        assert!(why("/nonexistent/ca.pem").contains("cannot be read"));
+        assert!(why("ca.pem").contains("absolute"));
+        let good = file("good", "-----BEGIN CERTIFICATE-----\n");
+        assert_eq!((refusal(name::CA_FILE, &good), refusal(name::CA_FILE, "")), (None, None));
+        assert!(refusal(name::CLIENT_KEY, &good).is_some());
+        assert_eq!(refusal(name::CLIENT_KEY, &file("key", "-----BEGIN EC PRIVATE KEY-----\n")), None);
+    }
+
+    #[test]
+    fn a_pin_is_64_hexadecimal_digits() {
+        assert_eq!(fingerprint(&"AB:".repeat(32)), Some([0xab; 32]));
+        assert!(refusal(name::ACS_CERT_SHA256, "abcd").is_some());
+    }
+
+    #[test]
+    fn a_key_needs_its_certificate() {
+        assert!(half_a_pair("", "/key").is_some() && half_a_pair("/cert", "").is_some());
+        assert!(half_a_pair("", "").is_none() && half_a_pair("/cert", "/key").is_none());
+    }
+}
