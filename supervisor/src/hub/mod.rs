@@ -92,6 +92,7 @@ pub struct Hub {
     /// Ids of events that were never stored must not come again either.
     last_event_id: u64,
     config: Option<WorkerConfig>,
+    trust: trust::Kept,
     next_session: Option<NextSession>,
     knocking: connection_request::Knocking,
     /// The newest event that an attempt has carried.
@@ -137,6 +138,7 @@ impl Hub {
             session: None,
             sessions: 0,
             config: None,
+            trust: trust::Kept::default(),
             next_session: None,
             knocking: connection_request::Knocking::default(),
             attempted,
@@ -300,7 +302,8 @@ impl Hub {
     fn refresh_config(&mut self) {
         self.refresh_url();
         let revision = self.revision();
-        let fresh = snapshot::worker_config(&self.state, &self.device, &self.settings, revision);
+        let Self { state, device, settings, trust, .. } = self;
+        let fresh = snapshot::worker_config(state, device, settings, trust, revision);
         if self.config.as_ref() == Some(&fresh) {
             return;
         }

@@ -6,7 +6,7 @@ use ipc_proto::{
     HttpUrl, Secret, UtcTime,
     retry::RetryPolicy,
     value::DateTime,
-    worker::{Acs, ConnectionRequest, DeviceId, Periodic, Timing, Trust, WorkerConfig},
+    worker::{Acs, ConnectionRequest, DeviceId, Periodic, Timing, WorkerConfig},
 };
 
 use super::{state::State, trust};
@@ -18,7 +18,13 @@ use crate::{
 };
 
 /// The configuration of the worker. Without an ACS it opens no session.
-pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revision: u64) -> WorkerConfig {
+pub fn worker_config(
+    state: &State,
+    device: &DeviceId,
+    settings: &Settings,
+    trust: &mut trust::Kept,
+    revision: u64,
+) -> WorkerConfig {
     let layers = &state.layers;
     let may_talk = layers.is_on(name::ENABLE) && identity::is_usable(device);
     let url = HttpUrl::parse(state.acs_url())
@@ -37,10 +43,11 @@ pub fn worker_config(state: &State, device: &DeviceId, settings: &Settings, revi
         phase: phase(layers.text(name::PERIODIC_INFORM_TIME), state.fact(Fact::PeriodicPhase)),
     });
     let TimingSettings { second_ms, heartbeat_ms, reply_ms, session_max_s, .. } = settings.timing;
+    let trust = trust.of(layers, url.as_ref().is_some_and(HttpUrl::is_https));
     WorkerConfig {
         revision,
         acs: url.map(|url| Acs {
-            trust: if url.is_https() { trust::trust(layers) } else { Trust::default() },
+            trust: trust.clone(),
             url,
             response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT),
             username: layers.text("cwmp.acs_username").to_owned(),

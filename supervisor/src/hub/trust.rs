@@ -12,8 +12,29 @@ const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The largest file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
+/// The trust that was read last, and what it was read for: files are read when they are named, not at every commit.
+#[derive(Debug, Default)]
+pub struct Kept {
+    names: Option<[String; 4]>,
+    trust: Trust,
+}
+
+impl Kept {
+    /// The trust of these layers; of no files while the ACS is not reached over https.
+    pub fn of(&mut self, layers: &Layers, https: bool) -> &Trust {
+        let names = https.then(|| FILES.map(|name| layers.text(name).to_owned()));
+        if self.names != names {
+            self.trust = if https { trust(layers) } else { Trust::default() };
+            self.names = names;
+        }
+        &self.trust
+    }
+}
+
+const FILES: [&str; 4] = [name::CA_FILE, name::CLIENT_CERT, name::CLIENT_KEY, name::ACS_CERT_SHA256];
+
 /// Whom the worker is to believe; what cannot be read is left out and logged, and the session then says what is missing.
-pub fn trust(layers: &Layers) -> Trust {
+fn trust(layers: &Layers) -> Trust {
     let authorities = match layers.text(name::CA_FILE) {
         "" => SYSTEM_AUTHORITIES,
         file => file,
@@ -115,6 +136,22 @@ mod tests {
         assert_eq!((refusal(name::CA_FILE, &good), refusal(name::CA_FILE, "")), (None, None));
         assert!(refusal(name::CLIENT_KEY, &good).is_some());
         assert_eq!(refusal(name::CLIENT_KEY, &file("key", "-----BEGIN EC PRIVATE KEY-----\n")), None);
+    }
+
+    #[test]
+    fn files_are_read_when_they_are_named_and_not_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        let mut layers = Layers::default();
+        layers.factory.insert(name::CA_FILE, path.to_str().unwrap().to_owned());
+        let mut kept = Kept::default();
+        assert_eq!(*kept.of(&layers, false), Trust::default());
+        assert!(!kept.of(&layers, true).authorities.is_empty());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!kept.of(&layers, true).authorities.is_empty());
+        layers.factory.insert(name::CA_FILE, "/nonexistent/other.pem".to_owned());
+        assert!(kept.of(&layers, true).authorities.is_empty());
     }
 
     #[test]
