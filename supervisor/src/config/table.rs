@@ -235,7 +235,7 @@ pub static TABLE: &[Row] = &[
         .path("Device.ManagementServer.EnableCWMP")
         .help("0 stops all sessions with the ACS; only a person or a factory reset starts them again."),
     Row::new(name::USE_DHCP, "Use DHCP Option", BOOLEAN, "1")
-        .help("1 takes the ACS URL and what else the DHCP server gives (option 43); 0 ignores DHCP."),
+        .help("1 takes the ACS URL and what else the DHCP server gives (option 43); 0 ignores DHCP. Not served yet: nothing is taken from DHCP so far."),
     Row::new(name::ACS_URL, "ACS URL", Kind::Url, "")
         .path("Device.ManagementServer.URL")
         .dhcp()
