@@ -72,10 +72,14 @@ fn fingerprint(certificate: &[u8]) -> String {
 }
 
 /// The certificate is refused; the reason holds this and the fingerprint to pin.
-fn is_refused(believes: &Authority, (certificate, key): &(Vec<u8>, KeyPair), reason: &str) {
+fn is_refused(believes: &Authority, shown: &(Vec<u8>, KeyPair), reason: &str) {
+    is_refused_with(believes, "", shown, reason);
+}
+
+fn is_refused_with(believes: &Authority, pin: &str, (certificate, key): &(Vec<u8>, KeyPair), reason: &str) {
     let acs = Acs::start();
     let url = in_front_of(&acs, certificate.clone(), key);
-    let device = device(believes, "");
+    let device = device(believes, pin);
     device.use_acs(&url);
     let status = device.wait_status("disconnected", |s| s["acs"]["state"] == "disconnected");
     assert_eq!(status["acs"]["stage"], "certificate", "{status:#}");
@@ -116,6 +120,13 @@ fn an_authority_as_its_own_server_is_refused_and_can_be_pinned() {
     let shown = (both.der().to_vec(), KeyPair::from_pem(&both.key().serialize_pem()).unwrap());
     is_refused(&both, &shown, "certificate of an authority");
     is_accepted(&authority("other"), &shown, &fingerprint(&shown.0));
+}
+
+#[test]
+fn with_a_pin_an_authority_vouches_for_no_other_certificate() {
+    let ours = authority("ours");
+    let renewed = certificate(&ours, "127.0.0.1", 4000);
+    is_refused_with(&ours, &fingerprint(b"the former one"), &renewed, "is not the pinned one");
 }
 
 #[test]

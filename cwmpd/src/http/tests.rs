@@ -117,8 +117,12 @@ async fn a_closed_connection_is_followed_by_a_new_one_with_the_same_cookies() {
     assert_eq!(post(&mut acs, Outgoing::Whole("1".into())).await.unwrap().body, "x");
     assert_eq!(post(&mut acs, Outgoing::Whole("2".into())).await.unwrap().body, "until the end");
     assert_eq!(post(&mut acs, Outgoing::Whole("3".into())).await.unwrap().body, "y");
-    // Let the server's end of the connection arrive.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let end_arrives = async {
+        while !acs.open.as_ref().unwrap().sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), end_arrives).await.unwrap();
     assert_eq!(post(&mut acs, Outgoing::Empty).await.unwrap().status, 204);
     let requests = task.await.unwrap();
     assert_eq!(requests.len(), 4);

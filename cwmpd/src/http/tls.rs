@@ -48,8 +48,7 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
         let refused = Arc::default();
         let verifier = Verifier {
-            inner: verifier(trust, &provider)?,
-            pin: trust.pin,
+            belief: Belief::of(trust, &provider)?,
             provider: Arc::clone(&provider),
             refused: Arc::clone(&refused),
         };
@@ -92,33 +91,40 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(host.to_owned()).map_err(bad)
 }
 
-/// Checks chains, or none where no authority is known: only the pinned certificate is believed then.
-fn verifier(
-    trust: &Trust,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Option<Arc<WebPkiServerVerifier>>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let authorities = CertificateDer::pem_slice_iter(trust.authorities.as_bytes());
-    // One that cannot be read vouches for nobody; bundles of distributions hold old ones.
-    roots.add_parsable_certificates(authorities.filter_map(Result::ok));
-    if roots.is_empty() {
-        return match trust.pin {
-            Some(_) => Ok(None),
-            None => Err(TlsError::Setup(
-                "no authority is known that could vouch for the ACS: set cwmp.ca_file or cwmp.acs_cert_sha256".to_owned(),
-            )),
-        };
+/// Which certificates are believed.
+#[derive(Debug)]
+enum Belief {
+    /// The one with this SHA-256, whatever else is wrong with it, and no other.
+    Pinned([u8; 32]),
+    /// Those that an authority vouches for.
+    Vouched(Arc<WebPkiServerVerifier>),
+}
+
+impl Belief {
+    fn of(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        if let Some(pin) = trust.pin {
+            return Ok(Self::Pinned(pin));
+        }
+        let mut roots = RootCertStore::empty();
+        let authorities = CertificateDer::pem_slice_iter(trust.authorities.as_bytes());
+        // One that cannot be read vouches for nobody; bundles of distributions hold old ones.
+        roots.add_parsable_certificates(authorities.filter_map(Result::ok));
+        if roots.is_empty() {
+            return Err(TlsError::Setup(
+                "no authority is known that could vouch for the ACS: set cwmp.ca_file or cwmp.acs_cert_sha256"
+                    .to_owned(),
+            ));
+        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+            .build()
+            .map(Self::Vouched)
+            .map_err(|error| TlsError::Setup(error.to_string()))
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map(Some)
-        .map_err(|error| TlsError::Setup(error.to_string()))
 }
 
 #[derive(Debug)]
 struct Verifier {
-    inner: Option<Arc<WebPkiServerVerifier>>,
-    pin: Option<[u8; 32]>,
+    belief: Belief,
     provider: Arc<CryptoProvider>,
     refused: Arc<Mutex<Option<String>>>,
 }
@@ -133,12 +139,14 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let fingerprint: [u8; 32] = Sha256::digest(end_entity).into();
-        if self.pin == Some(fingerprint) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let Some(inner) = &self.inner else {
-            let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-            return Err(self.refuse(error, &fingerprint, name));
+        let inner = match &self.belief {
+            Belief::Pinned(pin) if *pin == fingerprint => return Ok(ServerCertVerified::assertion()),
+            Belief::Pinned(_) => {
+                let why = "the ACS's certificate is not the pinned one: if it was renewed, set cwmp.acs_cert_sha256 to the new one, or empty to believe authorities again";
+                self.tell(why, &fingerprint);
+                return Err(CertificateError::ApplicationVerificationFailure.into());
+            }
+            Belief::Vouched(inner) => inner,
         };
         let check = |now| inner.verify_server_cert(end_entity, intermediates, name, ocsp, now);
         let verified = match check(now) {
@@ -177,15 +185,19 @@ impl ServerCertVerifier for Verifier {
 }
 
 impl Verifier {
-    /// Keeps what people should read about it.
     fn refuse(&self, error: rustls::Error, fingerprint: &[u8; 32], name: &ServerName<'_>) -> rustls::Error {
         let why = match &error {
-            rustls::Error::InvalidCertificate(why) => sentence(why, &name.to_str(), self.pin.is_some()),
+            rustls::Error::InvalidCertificate(why) => sentence(why, &name.to_str()),
             other => other.to_string(),
         };
+        self.tell(&why, fingerprint);
+        error
+    }
+
+    /// Keeps what people should read.
+    fn tell(&self, why: &str, fingerprint: &[u8; 32]) {
         let text = format!("{why} [SHA-256 of the certificate: {}]", HEXLOWER.encode(fingerprint));
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-        error
     }
 }
 
@@ -202,31 +214,37 @@ fn waived_until(error: &rustls::Error, now: UnixTime) -> Option<UnixTime> {
 }
 
 /// Which check failed, and what to do.
-fn sentence(why: &CertificateError, name: &str, pinned: bool) -> String {
+fn sentence(why: &CertificateError, name: &str) -> String {
     let pin = "or pin it with cwmp.acs_cert_sha256";
     match why {
-        _ if pinned && matches!(why, CertificateError::UnknownIssuer) => {
-            "the ACS's certificate is not the pinned one, and no known authority vouches for it: was it renewed? Set cwmp.acs_cert_sha256 or cwmp.ca_file".to_owned()
-        }
         CertificateError::UnknownIssuer => {
-            format!("no known authority vouches for the ACS's certificate: set cwmp.ca_file to that of its authority, {pin}")
+            format!(
+                "no known authority vouches for the ACS's certificate: set cwmp.ca_file to that of its authority, {pin}"
+            )
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
             let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
             let names: String = names.chars().filter(|c| !c.is_control()).take(300).collect();
-            format!("the ACS's certificate is for {names}, the URL says {name}: set cwmp.acs_url to the name, {pin}")
+            format!(
+                "the ACS's certificate is for {names}, the URL says {name}: set cwmp.acs_url to the name, {pin}"
+            )
         }
         CertificateError::NotValidForName => {
             format!("the ACS's certificate is not for {name}: set cwmp.acs_url to its name, {pin}")
         }
         CertificateError::ExpiredContext { not_after, .. } => {
-            format!("the ACS's certificate expired on {}: renew it, or check the device's clock", day(*not_after))
+            format!(
+                "the ACS's certificate expired on {}: renew it, or check the device's clock",
+                day(*not_after)
+            )
         }
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("the ACS's certificate is valid from {} on: check the device's clock", day(*not_before))
         }
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            format!("the ACS shows the certificate of an authority as its own: give it one signed by that authority, {pin}")
+            format!(
+                "the ACS shows the certificate of an authority as its own: give it one signed by that authority, {pin}"
+            )
         }
         other => format!("the ACS's certificate is refused ({other:?}): give it another one, {pin}"),
     }
