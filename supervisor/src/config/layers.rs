@@ -18,7 +18,7 @@ pub struct Stored {
 }
 
 /// A change that waits for `apply`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// What it changes.
     pub row: &'static Row,

@@ -7,7 +7,7 @@ use ipc_proto::{
 };
 
 /// One parameter of the configuration.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Row {
     /// CLI name.
     pub name: &'static str,
@@ -306,7 +306,7 @@ pub static TABLE: &[Row] = &[
     Row::new(name::CA_FILE, "ACS Authorities", Kind::Text(256), "")
         .help("A PEM file of the authorities that may vouch for an https ACS. Empty: the system's own."),
     Row::new(name::ACS_CERT_SHA256, "ACS Certificate SHA-256", Kind::Text(256), "").help(
-        "SHA-256 of the ACS's certificate: that one is believed, whoever vouches for it. Empty: none is.",
+        "SHA-256 of the ACS's certificate: that one is believed, whoever vouches for it, and no other. Empty: none is pinned.",
     ),
     Row::new(name::CLIENT_CERT, "Client Certificate", Kind::Text(256), "")
         .help("A PEM file with this device's own certificate and its chain, shown to an ACS that asks."),

@@ -12,7 +12,7 @@ use super::{
     state, trust,
 };
 use crate::{
-    config::table::name,
+    config::{layers::Candidate, table::name},
     model::transaction,
     store::{Fact, SessionRecord, Write},
 };
@@ -48,8 +48,8 @@ pub enum Job {
 
 /// What follows a commit.
 pub enum Then {
-    /// Answer `apply`.
-    Applied(Client),
+    /// Answer `apply` of these changes.
+    Applied(Client, Vec<Candidate>),
     /// Answer `save` of so many values.
     Saved(Client, usize),
     /// Answer the worker.
@@ -129,7 +129,8 @@ impl Hub {
             )));
             return None;
         }
-        Some((state::apply(layers, UtcTime::now()), Then::Applied(client)))
+        let changes = layers.candidate.clone();
+        Some((state::apply(layers, UtcTime::now()), Then::Applied(client, changes)))
     }
 
     fn plan_query(&mut self, query: Query) -> (Vec<Write>, Reply) {

@@ -25,7 +25,7 @@ pub type Author = (String, Source);
 /// Who made the change that this follows; none when it changes no configuration.
 pub fn author(then: &Then) -> Option<Author> {
     match then {
-        Then::Applied(client) => Some((client.who.clone(), Source::Cli)),
+        Then::Applied(client, _) => Some((client.who.clone(), Source::Cli)),
         Then::Reply { reply: Reply::Set(_), .. } => Some(("acs".to_owned(), Source::Acs)),
         _ => None,
     }

@@ -262,7 +262,7 @@ impl Hub {
 
     fn finish(&mut self, then: Then, result: Result<(), CommitError>) {
         match then {
-            Then::Applied(client) => self.applied(&client, result),
+            Then::Applied(client, changes) => self.applied(&client, &changes, result),
             Then::Saved(client, count) => client.answer(match result {
                 Ok(()) => Response::Done(vec![match count {
                     1 => "saved 1 value".to_owned(),

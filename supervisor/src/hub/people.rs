@@ -13,7 +13,10 @@ use super::{
     status, trust,
 };
 use crate::{
-    config::table::{self, Access, Author, Effect},
+    config::{
+        layers::Candidate,
+        table::{self, Access, Author, Effect},
+    },
     launch::Connected,
     store::CommitError,
 };
@@ -142,11 +145,17 @@ impl Hub {
         Response::Value { name: name.to_owned(), value }
     }
 
-    pub(super) fn applied(&mut self, client: &Client, result: Result<(), CommitError>) {
+    pub(super) fn applied(
+        &mut self,
+        client: &Client,
+        changes: &[Candidate],
+        result: Result<(), CommitError>,
+    ) {
         if let Err(error) = result {
             return client.answer(Response::Refused(error.to_string()));
         }
-        self.state.layers.candidate.clear();
+        // What was set while this was written to disk waits for the next `apply`.
+        self.state.layers.candidate.retain(|change| !changes.contains(change));
         let mut notes = Vec::new();
         if !self.state.layers.unsaved.is_empty() {
             notes.push("running, not saved: `save` keeps it over a reboot".to_owned());

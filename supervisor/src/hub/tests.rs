@@ -195,6 +195,20 @@ fn apply_waits_for_the_open_session_and_then_goes_on() {
 }
 
 #[test]
+fn a_change_that_is_set_while_apply_is_written_to_disk_still_waits_after_it() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.provisioning_code", "A").await;
+        let mut applied = bench.send(Role::Admin, Request::Apply { force: false, now: false }).await;
+        bench.set("cwmp.manage_upgrade", "0").await;
+        assert!(matches!(applied.recv().await.unwrap().response, Response::Done(_)));
+        let Response::Changes(changes) = bench.ask(Request::ShowChanges).await else { panic!() };
+        let waiting: Vec<_> = changes.iter().map(|change| change.name.as_str()).collect();
+        assert_eq!(waiting, ["cwmp.manage_upgrade"]);
+    });
+}
+
+#[test]
 fn apply_now_ends_the_session_as_failed() {
     run(async {
         let bench = Bench::new();
