@@ -35,6 +35,8 @@ pub enum Request {
         force: bool,
         /// End an open session first instead of waiting for it.
         now: bool,
+        /// Undo it after so many minutes, unless a session succeeds with it or a person says `confirm`.
+        confirm: Option<u32>,
     },
     /// Make the running configuration the startup one. Answer: `Done`.
     Save,
@@ -63,6 +65,18 @@ pub enum Request {
     Inform,
     /// `cwmp restart`: restart the worker, by force if it hangs. Answer: `Done`.
     Restart,
+    /// What `apply confirm` made running stays. Answer: `Done`.
+    Confirm,
+    /// Restart the device. Answer: `Done`, once its command was started.
+    Reboot {
+        /// End an open session first instead of waiting for it.
+        now: bool,
+    },
+    /// Bring the factory values back. Answer: `Done`, once they are in force.
+    FactoryReset {
+        /// End an open session first instead of waiting for it.
+        now: bool,
+    },
 }
 
 impl Request {
@@ -74,7 +88,10 @@ impl Request {
             | Self::Save
             | Self::Revert
             | Self::Inform
-            | Self::Restart => true,
+            | Self::Restart
+            | Self::Confirm
+            | Self::Reboot { .. }
+            | Self::FactoryReset { .. } => true,
             Self::Get { .. }
             | Self::ShowParameters
             | Self::ShowChanges
@@ -144,13 +161,13 @@ pub struct LogLine {
 /// What a log line says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogEntry {
-    /// A change of the configuration. Secrets are masked.
+    /// A change of the configuration, or an act such as a factory reset. Secrets are masked.
     Change {
         /// User name, or `acs`.
         who: String,
         /// How it came.
         source: Source,
-        /// CLI name.
+        /// CLI name; of an act its name, with both values empty.
         name: String,
         /// Before.
         old: String,
@@ -287,6 +304,43 @@ pub struct Status {
     pub connection_request_problem: Option<String>,
     /// What a person should know: a store that cannot be written, a file that was set aside.
     pub warnings: Vec<String>,
+    /// What is under way and not done, or failed.
+    pub waiting: Vec<Waiting>,
+}
+
+/// Something that was asked for and is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// What.
+    pub what: WaitingFor,
+    /// What it waits for and what comes then, or why it failed.
+    pub why: String,
+    /// The end of the wait, where there is one.
+    pub until: Option<UtcTime>,
+    /// It failed: a person should look at it.
+    pub failed: bool,
+}
+
+/// `waiting.what`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingFor {
+    /// The device is to restart.
+    Reboot,
+    /// The factory values are to come back, or the device's own part of that is to be done.
+    FactoryReset,
+    /// A change is undone unless it proves good.
+    Confirm,
+}
+
+impl std::fmt::Display for WaitingFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Reboot => "reboot",
+            Self::FactoryReset => "factory reset",
+            Self::Confirm => "confirm",
+        })
+    }
 }
 
 /// How things stand with the ACS.

@@ -30,7 +30,8 @@ impl Protocol {
             // 2: logins, trust, connection requests, log lines.
             Self::Worker => 2,
             // 2: logs, the worker's configuration, a status that is watched.
-            Self::Control => 2,
+            // 3: reboot, factory reset, changes that are undone, what waits.
+            Self::Control => 3,
         }
     }
 

@@ -67,7 +67,9 @@ fn unexpected(cx: &Cx, status: u16) -> Failure {
         504 => (" Gateway Timeout", "the ACS behind its proxy does not answer"),
         _ => ("", "check cwmp.acs_url, and look at the ACS's log"),
     };
-    failure(Stage::Http, format!("the ACS answered {status}{name} to POST {}: {hint}", cx.target))
+    // A 403 is said to whom the ACS knows and does not want.
+    let stage = if status == 403 { Stage::Auth } else { Stage::Http };
+    failure(stage, format!("the ACS answered {status}{name} to POST {}: {hint}", cx.target))
 }
 
 fn failure(stage: Stage, reason: String) -> Failure {

@@ -40,7 +40,7 @@ wire! {
     ParamType: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
     Value: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
     Request: Set Get ShowParameters ShowChanges Apply Save Revert Status ShowConfig
-        ShowLog WatchStatus Inform Restart;
+        ShowLog WatchStatus Inform Restart Confirm Reboot FactoryReset;
     Log: Config Client;
     LogEntry: Change Client;
     Response: Waiting Done Refused Value Parameters Changes Status StatusNow Config
@@ -48,6 +48,7 @@ wire! {
     Source: Factory Cli Web File Dhcp Acs Stack;
     AcsState: Disabled NoUrl Never Connected Disconnected;
     WorkerState: Starting Running Waiting Incompatible;
+    WaitingFor: Reboot FactoryReset Confirm;
 }
 
 pub fn worker() -> Golden {
@@ -122,8 +123,8 @@ pub fn control() -> Golden {
         Request::Get { name: "cwmp.enable".into() },
         Request::ShowParameters,
         Request::ShowChanges,
-        Request::Apply { force: true, now: false },
-        Request::Apply { force: false, now: true },
+        Request::Apply { force: true, now: false, confirm: None },
+        Request::Apply { force: false, now: true, confirm: Some(5) },
         Request::Save,
         Request::Revert,
         Request::Status,
@@ -132,6 +133,9 @@ pub fn control() -> Golden {
         Request::WatchStatus,
         Request::Inform,
         Request::Restart,
+        Request::Confirm,
+        Request::Reboot { now: true },
+        Request::FactoryReset { now: false },
     ]);
     golden.add(responses());
     golden.add([Log::Config, Log::Client]);
@@ -158,6 +162,7 @@ pub fn control() -> Golden {
         WorkerState::Waiting,
         WorkerState::Incompatible,
     ]);
+    golden.add([WaitingFor::Reboot, WaitingFor::FactoryReset, WaitingFor::Confirm]);
     // These travel in answers too.
     golden.add([Why::Events, Why::Periodic, Why::Retry, Why::Asked, Why::ConnectionRequest]);
     golden.add(Stage::ALL);
@@ -359,6 +364,12 @@ fn status() -> Status {
         connection_request_url: "http://192.0.2.1:7547/x".into(),
         connection_request_problem: Some("the port is in use".into()),
         warnings: vec!["disk full".into()],
+        waiting: vec![Waiting {
+            what: WaitingFor::Confirm,
+            why: "or it is undone".into(),
+            until: Some(at(9)),
+            failed: false,
+        }],
     }
 }
 

@@ -31,7 +31,13 @@ pub fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (text(), text()).prop_map(|(name, value)| Request::Set { name, value: Secret::new(value) }),
         text().prop_map(|name| Request::Get { name }),
-        any::<(bool, bool)>().prop_map(|(force, now)| Request::Apply { force, now }),
+        any::<(bool, bool, Option<u32>)>().prop_map(|(force, now, confirm)| Request::Apply {
+            force,
+            now,
+            confirm
+        }),
+        any::<bool>().prop_map(|now| Request::Reboot { now }),
+        any::<bool>().prop_map(|now| Request::FactoryReset { now }),
         select(vec![
             Request::ShowParameters,
             Request::ShowChanges,
@@ -40,6 +46,7 @@ pub fn request() -> impl Strategy<Value = Request> {
             Request::Status,
             Request::Inform,
             Request::Restart,
+            Request::Confirm,
             Request::ShowConfig,
             Request::WatchStatus,
             Request::ShowLog { log: Log::Client, after_id: 1, since: None, limit: 2, follow: false },
@@ -301,9 +308,19 @@ fn status() -> impl Strategy<Value = Status> {
             worker,
             connection_request_url: url,
             connection_request_problem: None,
+            waiting: waiting(&warnings),
             warnings,
         },
     )
+}
+
+fn waiting(texts: &[String]) -> Vec<Waiting> {
+    let all = [WaitingFor::Reboot, WaitingFor::FactoryReset, WaitingFor::Confirm];
+    let one = |(what, why): (WaitingFor, &String)| {
+        let (until, failed) = (Some(UtcTime::from_millis(5)), what == WaitingFor::Reboot);
+        Waiting { what, why: why.clone(), until, failed }
+    };
+    all.into_iter().zip(texts).map(one).collect()
 }
 
 fn acs_status() -> impl Strategy<Value = AcsStatus> {

@@ -9,7 +9,7 @@ use ipc_proto::{
 };
 
 use super::times;
-use crate::config::table;
+use crate::{config::table, hub::MAX_CONFIRM_MINUTES as MAX_MINUTES};
 
 /// Shows and sets the device's CWMP (TR-069) configuration.
 #[derive(Debug, Parser)]
@@ -58,10 +58,20 @@ pub enum Words {
     },
     /// Make the candidate the running configuration, all of it or nothing.
     Apply(Apply),
+    /// Keep what `apply confirm` made running.
+    Confirm,
     /// Make the running configuration the startup one, which survives a reboot.
     Save,
     /// Drop the candidate.
     Revert,
+    /// Restart the device, by the command that the settings name.
+    Reboot(Sure),
+    /// Bring the factory values back.
+    Factory {
+        /// What to do.
+        #[command(subcommand)]
+        what: Factory,
+    },
     /// The CWMP daemon: its state, configuration and logs; inform, restart.
     Cwmp {
         /// What to do.
@@ -82,9 +92,43 @@ pub enum Show {
 /// After `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// `force`: even where the running value has changed since it was set.
-    #[arg(value_name = "force", value_parser = ["force"])]
-    pub force: Option<String>,
+    /// In another way.
+    #[command(subcommand)]
+    pub how: Option<How>,
+    /// End an open session with the ACS instead of waiting for it.
+    #[arg(long, global = true)]
+    pub now: bool,
+}
+
+/// After `apply`, if anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum How {
+    /// Even where the running value has changed since it was set.
+    Force,
+    /// Undo it after so many minutes if three sessions have failed with it, unless one succeeds or you `confirm`.
+    Confirm {
+        /// From 1 to 1440.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_MINUTES)))]
+        minutes: u32,
+        /// Even where the running value has changed since it was set.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// After `factory`.
+#[derive(Debug, Subcommand)]
+pub enum Factory {
+    /// Forget every value that was set, saved or not, and tell the ACS as at a first start.
+    Reset(Sure),
+}
+
+/// What a person is asked before the device restarts or forgets.
+#[derive(Debug, Args)]
+pub struct Sure {
+    /// Do not ask: for scripts.
+    #[arg(long)]
+    pub yes: bool,
     /// End an open session with the ACS instead of waiting for it.
     #[arg(long)]
     pub now: bool,
@@ -166,6 +210,17 @@ pub enum WordsError {
 }
 
 impl Words {
+    /// What a person is asked before it is done; none when that is not needed, or was answered by `--yes`.
+    pub fn question(&self) -> Option<&'static str> {
+        match self {
+            Self::Reboot(Sure { yes: false, .. }) => Some("This restarts the device."),
+            Self::Factory { what: Factory::Reset(Sure { yes: false, .. }) } => {
+                Some("This forgets every value that was set, saved or not, and may restart the device.")
+            }
+            _ => None,
+        }
+    }
+
     /// The request that the words are. `ask` reads a secret that is not shown.
     pub fn request(self, ask: impl FnOnce(&str) -> std::io::Result<String>) -> Result<Request, WordsError> {
         Ok(match self {
@@ -182,7 +237,17 @@ impl Words {
             Self::Get { name } => Request::Get { name },
             Self::Show { what: Show::Cwmp } => Request::ShowParameters,
             Self::Show { what: Show::Changes } => Request::ShowChanges,
-            Self::Apply(Apply { force, now }) => Request::Apply { force: force.is_some(), now },
+            Self::Apply(Apply { how, now }) => {
+                let (force, confirm) = match how {
+                    None => (false, None),
+                    Some(How::Force) => (true, None),
+                    Some(How::Confirm { minutes, force }) => (force, Some(minutes)),
+                };
+                Request::Apply { force, now, confirm }
+            }
+            Self::Confirm => Request::Confirm,
+            Self::Reboot(Sure { now, .. }) => Request::Reboot { now },
+            Self::Factory { what: Factory::Reset(Sure { now, .. }) } => Request::FactoryReset { now },
             Self::Save => Request::Save,
             Self::Revert => Request::Revert,
             Self::Cwmp { what: Cwmp::Show { what } } => match what {
@@ -202,6 +267,17 @@ impl Words {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn only_what_restarts_or_forgets_asks_first() {
+        let asks = |words: &[&str]| {
+            let arguments = Arguments::try_parse_from([&["cwmpctl"], words].concat()).unwrap();
+            arguments.words.unwrap().question().is_some()
+        };
+        assert!(asks(&["reboot"]) && asks(&["factory", "reset", "--now"]));
+        assert!(!asks(&["reboot", "--yes"]) && !asks(&["factory", "reset", "--yes"]) && !asks(&["apply"]));
+        assert_eq!(request(&["reboot", "--yes", "--now"]).unwrap(), Request::Reboot { now: true });
+    }
 
     fn request(words: &[&str]) -> Result<Request, WordsError> {
         let arguments = Arguments::try_parse_from([&["cwmpctl"], words].concat()).unwrap();
@@ -230,8 +306,15 @@ mod tests {
 
     #[test]
     fn apply_takes_force_and_now() {
-        let forced = Request::Apply { force: true, now: true };
-        assert_eq!(request(&["apply", "force", "--now"]).unwrap(), forced);
+        let apply = |force, now, confirm| Request::Apply { force, now, confirm };
+        assert_eq!(request(&["apply"]).unwrap(), apply(false, false, None));
+        assert_eq!(request(&["apply", "--now"]).unwrap(), apply(false, true, None));
+        assert_eq!(request(&["apply", "force", "--now"]).unwrap(), apply(true, true, None));
+        assert_eq!(request(&["apply", "confirm", "5"]).unwrap(), apply(false, false, Some(5)));
+        assert_eq!(request(&["apply", "confirm", "5", "--force"]).unwrap(), apply(true, false, Some(5)));
+        for minutes in ["0", "1441", "soon"] {
+            assert!(Arguments::try_parse_from(["cwmpctl", "apply", "confirm", minutes]).is_err());
+        }
         assert!(Arguments::try_parse_from(["cwmpctl", "apply", "farce"]).is_err());
     }
 }

@@ -22,11 +22,12 @@ fn one(line: &LogLine, now: UtcTime, page: Page) -> String {
     match &line.entry {
         LogEntry::Change { who, source, name, old, new, revision, in_use } => {
             let used = if *in_use { "in use" } else { "not in use yet" };
-            let text = format!(
-                "{name}: {} -> {}  by {who} ({source}), revision {revision}, {used}",
-                quoted(old),
-                quoted(new)
-            );
+            let changed = if old.is_empty() && new.is_empty() {
+                name.clone()
+            } else {
+                format!("{name}: {} -> {} ", quoted(old), quoted(new))
+            };
+            let text = format!("{changed} by {who} ({source}), revision {revision}, {used}");
             page.hang(&format!("{at}  "), &text)
         }
         LogEntry::Client { session, what, detail, took_ms } => {

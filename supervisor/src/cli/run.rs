@@ -36,6 +36,11 @@ pub enum Interrupt {
 
 /// Does what the words say; the answer is the exit status.
 pub fn words(words: Words, socket: &Path, json: bool, interrupt: Interrupt) -> u8 {
+    if let Some(question) = words.question()
+        && let Err(why) = agreed(question)
+    {
+        return complain(&why, REFUSED);
+    }
     let request = match words.request(ask_secret) {
         Ok(request) => request,
         Err(error) => return complain(&error.to_string(), USAGE),
@@ -137,6 +142,21 @@ pub fn complain(reason: &str, code: u8) -> u8 {
     let text = render::text(&Response::Refused(reason.to_owned()), Page::default());
     let _ = io::stderr().write_all(format!("cwmpctl: {text}").as_bytes());
     code
+}
+
+/// Asks a person on the terminal; why it is not done, if it is not.
+fn agreed(question: &str) -> Result<(), String> {
+    let nothing = "nothing was done";
+    if !io::stdin().is_terminal() {
+        return Err(format!("{question} There is no terminal to ask on, so {nothing}: add --yes to do it"));
+    }
+    let _ = write!(io::stderr(), "{question} Go on? [y/N] ");
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).map_err(|error| format!("{nothing}: {error}"))?;
+    match line.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(nothing.to_owned()),
+    }
 }
 
 /// From the terminal without showing it, or from the first line of standard input.

@@ -2,7 +2,7 @@
 
 use ipc_proto::{
     UtcTime,
-    control::{AcsState, AcsStatus, Status, WorkerState},
+    control::{AcsState, AcsStatus, Status, Waiting, WorkerState},
     worker::{Stage, Why},
 };
 
@@ -78,6 +78,11 @@ pub fn status(status: &Status, now: UtcTime, page: Page) -> String {
     line("Connection request", if url.is_empty() { "cannot come in".to_owned() } else { url.clone() });
     if let Some(problem) = &status.connection_request_problem {
         line("", problem.clone());
+    }
+    for Waiting { what, why, until, failed } in &status.waiting {
+        let until = until.map(|until| format!(" until {},", times::relative(until, now))).unwrap_or_default();
+        let colon = if until.is_empty() { ":" } else { "" };
+        line(if *failed { "Failed" } else { "Waiting" }, format!("{what}{colon}{until} {why}"));
     }
     for warning in &status.warnings {
         line("Warning", warning.clone());
@@ -169,6 +174,7 @@ mod tests {
             connection_request_url: String::new(),
             connection_request_problem: None,
             warnings: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use ipc_proto::{UtcTime, control::Source};
 
+use serde::{Deserialize, Serialize};
+
 use super::table::{self, Access, Row, name};
 
 /// A value that someone set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     /// As the table's `parse` gave it.
     pub text: String,

@@ -212,6 +212,8 @@ pub mod name {
     pub const USE_DHCP: &str = "cwmp.use_dhcp";
     pub const ENABLE: &str = "cwmp.enable";
     pub const ACS_URL: &str = "cwmp.acs_url";
+    pub const ACS_USERNAME: &str = "cwmp.acs_username";
+    pub const ACS_PASSWORD: &str = "cwmp.acs_password";
     pub const ACS_RESPONSE_TIMEOUT: &str = "cwmp.acs_response_timeout";
     pub const PERIODIC_INFORM_ENABLE: &str = "cwmp.periodicinformenable";
     pub const PERIODIC_INFORM_INTERVAL: &str = "cwmp.periodicinforminterval";
@@ -240,11 +242,11 @@ pub static TABLE: &[Row] = &[
         .path("Device.ManagementServer.URL")
         .dhcp()
         .help("Where the ACS is: http://HOST:PORT/PATH or https. Empty: no ACS, no sessions."),
-    Row::new("cwmp.acs_username", "ACS Username", Kind::Text(256), "")
+    Row::new(name::ACS_USERNAME, "ACS Username", Kind::Text(256), "")
         .path("Device.ManagementServer.Username")
         .default(Default::DeviceName)
         .help("The name that this device gives when the ACS asks for a login."),
-    Row::new("cwmp.acs_password", "ACS Password", Kind::Text(256), "")
+    Row::new(name::ACS_PASSWORD, "ACS Password", Kind::Text(256), "")
         .path("Device.ManagementServer.Password")
         .secret()
         .help("The password for that login. Without `=` cwmpctl asks for it and shows nothing."),

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 use ipc_proto::worker::{DeviceId, EventCode, EventId};
 
-use super::state::{State, event};
+use super::{
+    action,
+    state::{State, event},
+};
 use crate::{
     config::table::{Default, TABLE},
     device::identity,
@@ -27,10 +30,24 @@ pub struct Start<'a> {
 impl Start<'_> {
     /// Fills the factory layer and answers what must be committed before anything else happens.
     pub fn run(&self, state: &mut State) -> Vec<Write> {
-        let mut writes = self.first_start(state);
+        self.run_after(state, state.newest_event())
+    }
+
+    /// A first start again, over what is there (DECISIONS 24); its events come after that one.
+    pub fn reset(&self, state: &State, newest: EventId) -> Vec<Write> {
+        let mut after =
+            State { layers: state.layers.clone(), facts: state.facts.clone(), ..State::default() };
+        let mut writes = vec![Write::Reset];
+        after.follow(&writes);
+        writes.extend(self.run_after(&mut after, newest));
+        writes
+    }
+
+    fn run_after(&self, state: &mut State, newest: EventId) -> Vec<Write> {
+        let mut writes = self.first_start(state, EventId(newest.0 + 1));
         writes.extend(self.path(state));
         state.follow(&writes);
-        self.fill_factory(state);
+        fill_factory(state, self.device, self.factory);
         let mut more = self.identity_and_boot(state);
         let newest = more.iter().filter(|write| matches!(write, Write::AddEvent(_))).count();
         let next = EventId(state.newest_event().0 + 1 + u64::try_from(newest).unwrap_or(0));
@@ -40,7 +57,7 @@ impl Start<'_> {
         writes
     }
 
-    fn first_start(&self, state: &State) -> Vec<Write> {
+    fn first_start(&self, state: &State, next: EventId) -> Vec<Write> {
         if !state.fact(Fact::ConReqPassword).is_empty() {
             return Vec::new();
         }
@@ -50,7 +67,7 @@ impl Start<'_> {
             Write::Fact(Fact::ConReqPassword, HEXLOWER.encode(password)),
             // Seconds within about 136 years: any interval gets an evenly spread phase.
             Write::Fact(Fact::PeriodicPhase, (u64::from(phase) * 1000).to_string()),
-            event(EventId(1), EventCode::Bootstrap),
+            event(next, EventCode::Bootstrap),
         ]
     }
 
@@ -59,18 +76,6 @@ impl Start<'_> {
         let bytes = self.random.split_last_chunk::<16>().map(|(_, path)| path)?;
         let path = format!("/{}", HEXLOWER.encode(bytes));
         state.fact(Fact::ConReqPath).is_empty().then_some(Write::Fact(Fact::ConReqPath, path))
-    }
-
-    fn fill_factory(&self, state: &mut State) {
-        for row in TABLE {
-            let default = match row.default {
-                Default::Fixed(text) => text.to_owned(),
-                Default::DeviceName => identity::device_name(self.device),
-                Default::Random => state.fact(Fact::ConReqPassword).to_owned(),
-            };
-            let text = self.factory.get(row.name).cloned().unwrap_or(default);
-            state.layers.factory.insert(row.name, text);
-        }
     }
 
     fn identity_and_boot(&self, state: &State) -> Vec<Write> {
@@ -100,8 +105,26 @@ impl Start<'_> {
             let former = state.events.iter().filter(|event| event.code == EventCode::Boot);
             writes.extend(former.map(|event| Write::RemoveEvent(event.id)));
             writes.push(event(next, EventCode::Boot));
+            writes.extend(action::after_boot(state));
+            if !state.fact(Fact::Guard).is_empty() {
+                // Its changes were running and not saved: this boot has undone them.
+                writes.push(Write::Fact(Fact::Guard, String::new()));
+            }
         }
         writes
+    }
+}
+
+/// The factory layer: what the settings say, else the table's own.
+pub fn fill_factory(state: &mut State, device: &DeviceId, factory: &BTreeMap<&'static str, String>) {
+    for row in TABLE {
+        let default = match row.default {
+            Default::Fixed(text) => text.to_owned(),
+            Default::DeviceName => identity::device_name(device),
+            Default::Random => state.fact(Fact::ConReqPassword).to_owned(),
+        };
+        let text = factory.get(row.name).cloned().unwrap_or(default);
+        state.layers.factory.insert(row.name, text);
     }
 }
 

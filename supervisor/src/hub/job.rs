@@ -23,6 +23,8 @@ pub enum Job {
     Apply {
         /// Over conflicts too.
         force: bool,
+        /// Undone after so many minutes unless it proves good.
+        confirm: Option<u32>,
         /// Gets the answer.
         client: Client,
     },
@@ -42,14 +44,35 @@ pub enum Job {
     },
     /// The session has ended.
     Close(SessionId, Outcome),
+    /// Restart the device.
+    Reboot {
+        /// Gets the answer.
+        client: Client,
+    },
+    /// Bring the factory values back.
+    FactoryReset {
+        /// Gets the answer.
+        client: Client,
+    },
+    /// Run the command of the recorded action.
+    Act(Option<Client>),
+    /// Store this, whatever follows.
+    Note(Write),
+    /// What `apply confirm` made running stays.
+    Confirm {
+        /// Gets the answer.
+        client: Client,
+    },
+    /// What `apply confirm` made running is undone.
+    RollBack,
     /// Give a new worker what it needs.
     Greet(LinkId),
 }
 
 /// What follows a commit.
 pub enum Then {
-    /// Answer `apply` of these changes.
-    Applied(Client, Vec<Candidate>),
+    /// Answer `apply` of these changes, which are undone unless they prove good if this is true.
+    Applied(Client, Vec<Candidate>, bool),
     /// Answer `save` of so many values.
     Saved(Client, usize),
     /// Answer the worker.
@@ -65,15 +88,48 @@ pub enum Then {
     SessionEnded(SessionRecord),
     /// Send the configuration to the new worker.
     Greeted,
+    /// An action is recorded: run it.
+    Recorded(Client),
+    /// It is recorded that the action runs: start its command.
+    Act(Option<Client>),
+    /// The factory values are in force.
+    Reset(Client),
+    /// A change was undone, in these words.
+    RolledBack(String),
+    /// Answer `confirm` with this.
+    Confirmed(Client, String),
+    /// Nothing.
+    Noted,
 }
 
 impl Job {
     /// Who waits for it.
     pub fn client(&self) -> Option<&Client> {
         match self {
-            Self::Apply { client, .. } | Self::Save { client } => Some(client),
+            Self::Apply { client, .. }
+            | Self::Save { client }
+            | Self::Reboot { client }
+            | Self::FactoryReset { client }
+            | Self::Confirm { client } => Some(client),
+            Self::Act(_) | Self::Note(_) | Self::RollBack => None,
             Self::Query { .. } | Self::Close(..) | Self::Greet(_) => None,
         }
+    }
+
+    /// As a person asked for it.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Save { .. } => "save",
+            Self::Reboot { .. } => "reboot",
+            Self::FactoryReset { .. } => "factory reset",
+            Self::Confirm { .. } => "confirm",
+            _ => "apply",
+        }
+    }
+
+    /// A person may say `--now`.
+    pub fn takes_now(&self) -> bool {
+        matches!(self, Self::Apply { .. } | Self::Reboot { .. } | Self::FactoryReset { .. })
     }
 
     /// True for a query: void when its link is gone.
@@ -91,8 +147,18 @@ impl Hub {
     /// The writes of a job and what follows them; none when it was refused and answered.
     pub(super) fn plan(&mut self, job: Job) -> Option<(Vec<Write>, Then)> {
         match job {
-            Job::Apply { force, client } => self.plan_apply(force, client),
+            Job::Apply { force, confirm, client } => self.plan_apply(force, confirm, client),
+            Job::Reboot { client } => self.plan_reboot(client),
+            Job::FactoryReset { client } => self.plan_factory_reset(client),
+            Job::Act(client) => self.plan_act(client),
+            Job::Note(write) => Some((vec![write], Then::Noted)),
+            Job::Confirm { client } => self.plan_confirm(client),
+            Job::RollBack => self.plan_roll_back(),
             Job::Save { client } => {
+                if let Some(refusal) = self.save_refusal() {
+                    client.answer(Response::Refused(refusal));
+                    return None;
+                }
                 let writes = state::save(&self.state.layers);
                 let count = writes.len() / 2;
                 Some((writes, Then::Saved(client, count)))
@@ -107,7 +173,12 @@ impl Hub {
         }
     }
 
-    fn plan_apply(&mut self, force: bool, client: Client) -> Option<(Vec<Write>, Then)> {
+    fn plan_apply(
+        &mut self,
+        force: bool,
+        confirm: Option<u32>,
+        client: Client,
+    ) -> Option<(Vec<Write>, Then)> {
         let layers = &self.state.layers;
         if layers.candidate.is_empty() {
             client.answer(Response::Done(vec!["nothing to apply".to_owned()]));
@@ -130,7 +201,19 @@ impl Hub {
             return None;
         }
         let changes = layers.candidate.clone();
-        Some((state::apply(layers, UtcTime::now()), Then::Applied(client, changes)))
+        let mut writes = state::apply(layers, UtcTime::now());
+        let guard = confirm.map_or(Ok(None), |minutes| self.guarded(&writes, minutes, &client.who));
+        let guarded = match guard {
+            Ok(guard) => {
+                writes.extend(guard.clone());
+                guard.is_some()
+            }
+            Err(refusal) => {
+                client.answer(Response::Refused(refusal));
+                return None;
+            }
+        };
+        Some((writes, Then::Applied(client, changes, guarded)))
     }
 
     fn plan_query(&mut self, query: Query) -> (Vec<Write>, Reply) {
@@ -150,6 +233,7 @@ impl Hub {
                 self.nudged = false;
                 let opened = open.opened(&self.schema, self.sources(), self.state.retry());
                 self.session = Some(open);
+                self.try_guard();
                 (Vec::new(), Reply::SessionOpened(Box::new(opened)))
             }
             Query::InformAcknowledged { session, events } => {
@@ -178,7 +262,8 @@ impl Hub {
     fn plan_close(&mut self, id: SessionId, outcome: Outcome) -> Option<(Vec<Write>, Then)> {
         // A session that was ended here already is ended by the worker too.
         let open = self.session.take_if(|open| open.id == id)?;
-        let (writes, record) = open.close(&self.state, outcome, UtcTime::now());
+        let (mut writes, record) = open.close(&self.state, outcome, UtcTime::now());
+        writes.extend(self.judge_guard(&record));
         match &record.failure {
             None => tracing::info!("session {} succeeded: {}", id.0, record.events.join(", ")),
             Some(failure) => tracing::warn!("session {} failed: {failure}", id.0),

@@ -25,7 +25,8 @@ pub type Author = (String, Source);
 /// Who made the change that this follows; none when it changes no configuration.
 pub fn author(then: &Then) -> Option<Author> {
     match then {
-        Then::Applied(client, _) => Some((client.who.clone(), Source::Cli)),
+        Then::Applied(client, ..) | Then::Reset(client) => Some((client.who.clone(), Source::Cli)),
+        Then::RolledBack(_) => Some(("cwmp-supervisor".to_owned(), Source::Stack)),
         Then::Reply { reply: Reply::Set(_), .. } => Some(("acs".to_owned(), Source::Acs)),
         _ => None,
     }
@@ -37,6 +38,20 @@ pub fn in_force(layers: &Layers) -> Vec<String> {
 }
 
 impl Hub {
+    /// Logs what was done as a whole, before the changes that it made.
+    pub(super) fn log_act(&self, (who, source): &Author, then: &Then) {
+        let name = match then {
+            Then::Reset(_) => "factory reset".to_owned(),
+            Then::RolledBack(note) => note.clone(),
+            _ => return,
+        };
+        tracing::warn!("{name} by {who}");
+        let (who, source, revision) = (who.clone(), *source, self.revision());
+        let (old, new) = (String::new(), String::new());
+        let entry = LogEntry::Change { who, source, name, old, new, revision, in_use: false };
+        self.store.log_line(NewLine { at: UtcTime::now(), entry });
+    }
+
     /// Logs what is in force now and was not before. Secrets are masked.
     pub(super) fn log_changes(&self, (who, source): Author, before: &[String]) {
         let revision = self.revision();

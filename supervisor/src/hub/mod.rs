@@ -5,9 +5,12 @@
 //! memory and answered. At most one commit is in flight. While a session is open, only its own jobs run.
 
 pub mod access;
+mod action;
+mod alarm;
 pub mod boot;
 pub mod command;
 mod connection_request;
+mod guard;
 mod job;
 mod log;
 mod people;
@@ -29,7 +32,7 @@ use ipc_proto::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::interval,
+    time::{Instant, interval, sleep_until},
 };
 
 use self::{
@@ -48,6 +51,9 @@ use crate::{
 
 /// Jobs of people that wait at the most.
 const MAX_WAITING: usize = 64;
+
+/// The longest time of `apply confirm`, in minutes.
+pub const MAX_CONFIRM_MINUTES: u32 = 1440;
 
 /// What the hub is made of.
 pub struct Parts {
@@ -104,6 +110,8 @@ pub struct Hub {
     /// Someone asked for a session before there was a worker to open it.
     asked: bool,
     process: status::Process,
+    acting: action::Acting,
+    guard: guard::Watch,
     store_trouble: Option<CommitError>,
 }
 
@@ -146,6 +154,8 @@ impl Hub {
             nudged: false,
             asked: false,
             process: status::Process::default(),
+            acting: action::Acting::default(),
+            guard: guard::Watch::default(),
             store_trouble: None,
         }
     }
@@ -153,11 +163,15 @@ impl Hub {
     /// Runs until [`Command::Shutdown`], or until every front end is gone.
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         self.refresh_config();
+        self.resume_action();
+        self.watch_guard();
+        self.start_jobs();
         let mut backups = interval(Duration::from_secs(86_400));
         // The first one counts as taken: a backup is made a moment after the start, when the start is done.
         backups.tick().await;
         backups.reset_after(Duration::from_secs(1));
         loop {
+            let wake = [self.acting.alarm.at(), self.guard.alarm.at()].into_iter().flatten().min();
             tokio::select! {
                 command = commands.recv() => match command {
                     None | Some(Command::Shutdown) => break,
@@ -166,6 +180,8 @@ impl Hub {
                 // No more news from a launcher that launches nothing.
                 Some(news) = self.news.recv() => self.process.follow(&news),
                 result = committed(&mut self.in_flight) => self.after_commit(result),
+                ended = self.acting.ended() => self.acted(ended),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.woken(),
                 _ = backups.tick() => self.store.backup(),
             }
             self.start_jobs();
@@ -191,6 +207,15 @@ impl Hub {
         self.push(Push::Stop);
         self.launcher.shutdown(self.link.is_some()).await;
         self.store.close();
+    }
+
+    fn woken(&mut self) {
+        if self.acting.alarm.rings() {
+            self.has_not_restarted();
+        }
+        if self.guard.alarm.rings() {
+            self.check_guard();
+        }
     }
 
     fn handle(&mut self, command: Command) {
@@ -244,6 +269,7 @@ impl Hub {
             let before = log::author(&then).map(|author| (author, log::in_force(&self.state.layers)));
             self.follow(&writes);
             if let Some((author, before)) = before {
+                self.log_act(&author, &then);
                 self.log_changes(author, &before);
             }
         }
@@ -255,14 +281,21 @@ impl Hub {
     fn follow(&mut self, writes: &[Write]) {
         let url = self.state.acs_url().to_owned();
         self.state.follow(writes);
+        if writes.contains(&Write::Reset)
+            && let Ok(factory) = self.settings.factory.values()
+        {
+            boot::fill_factory(&mut self.state, &self.device, &factory);
+        }
         self.last_event_id = self.last_event_id.max(self.state.newest_event().0);
         self.nudged |= self.state.acs_url() != url;
         self.refresh_config();
+        self.watch_action();
+        self.watch_guard();
     }
 
     fn finish(&mut self, then: Then, result: Result<(), CommitError>) {
         match then {
-            Then::Applied(client, changes) => self.applied(&client, &changes, result),
+            Then::Applied(client, changes, guarded) => self.applied(&client, &changes, guarded, result),
             Then::Saved(client, count) => client.answer(match result {
                 Ok(()) => Response::Done(vec![match count {
                     1 => "saved 1 value".to_owned(),
@@ -279,6 +312,8 @@ impl Hub {
                 // Together with the counts that it changed.
                 self.state.last_session = Some(record);
                 self.tell_due();
+                self.act_after_session();
+                self.check_guard();
                 return;
             }
             Then::Greeted => {
@@ -291,6 +326,15 @@ impl Hub {
                 }
                 return;
             }
+            Then::Recorded(client) => self.recorded(client, result),
+            Then::Act(client) => self.act(client, result),
+            Then::Reset(client) => self.was_reset(&client, result),
+            Then::RolledBack(_) => self.session_at_once(),
+            Then::Confirmed(client, note) => client.answer(match result {
+                Ok(()) => Response::Done(vec![note]),
+                Err(error) => Response::Refused(error.to_string()),
+            }),
+            Then::Noted => {}
         }
         // During a session the worker hears of it at the end.
         if self.session.is_none() && self.told != Some(self.due()) {

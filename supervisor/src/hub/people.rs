@@ -50,25 +50,34 @@ impl Hub {
                 Response::Done(vec![])
             }
             Request::Restart => return self.restart(&client),
-            Request::Apply { force, now } => return self.queue(Job::Apply { force, client }, now),
+            Request::Apply { force, now, confirm } => {
+                return self.queue(Job::Apply { force, confirm, client }, now);
+            }
             Request::Save => return self.queue(Job::Save { client }, false),
+            Request::Confirm => return self.queue(Job::Confirm { client }, false),
+            Request::Reboot { now } => match self.reboot_refusal() {
+                Some(refusal) => Response::Refused(refusal),
+                None => return self.queue(Job::Reboot { client }, now),
+            },
+            Request::FactoryReset { now } => return self.queue(Job::FactoryReset { client }, now),
         };
         client.answer(response);
     }
 
     pub(super) fn queue(&mut self, job: Job, now: bool) {
-        let Some(client) = job.client() else { return };
+        let (Some(client), words) = (job.client(), job.words()) else { return };
         if self.jobs_of_people.len() >= MAX_WAITING {
             return client
                 .answer(Response::Refused("busy: too many changes wait, try again later".to_owned()));
         }
         if let Some(session) = &self.session {
             if now {
-                let reason = "ended by `apply --now`".to_owned();
+                let reason = format!("ended by `{words} --now`");
                 self.end_session(session.id, Failure { stage: Stage::Worker, reason });
             } else {
-                let why = "a session with the ACS is open; waiting for its end (`apply --now` ends it)";
-                client.answer(Response::Waiting(why.to_owned()));
+                let how = if job.takes_now() { format!(" (`{words} --now` ends it)") } else { String::new() };
+                let why = format!("a session with the ACS is open; waiting for its end{how}");
+                client.answer(Response::Waiting(why));
             }
         }
         self.jobs_of_people.push_back(job);
@@ -149,6 +158,7 @@ impl Hub {
         &mut self,
         client: &Client,
         changes: &[Candidate],
+        guarded: bool,
         result: Result<(), CommitError>,
     ) {
         if let Err(error) = result {
@@ -159,6 +169,14 @@ impl Hub {
         let mut notes = Vec::new();
         if !self.state.layers.unsaved.is_empty() {
             notes.push("running, not saved: `save` keeps it over a reboot".to_owned());
+        }
+        if guarded {
+            notes.push(
+                "undone when the time is over and three sessions have failed with it, unless one succeeds or \
+                 you say `confirm`"
+                    .to_owned(),
+            );
+            self.session_at_once();
         }
         let wait = if self.link.is_some() { Wait::InUse(self.revision()) } else { Wait::No };
         if self.link.is_none() {

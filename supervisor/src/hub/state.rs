@@ -44,6 +44,13 @@ impl State {
     pub fn follow(&mut self, writes: &[Write]) {
         for write in writes {
             match write {
+                Write::Reset => {
+                    let Layers { factory, stack, .. } = std::mem::take(&mut self.layers);
+                    self.layers = Layers { factory, stack, ..Layers::default() };
+                    self.events.clear();
+                    self.facts.retain(|fact, _| Fact::IDENTITY.contains(fact));
+                    self.last_session = None;
+                }
                 Write::Startup(name, Some(value)) => drop(self.layers.startup.insert(name, value.clone())),
                 Write::Startup(name, None) => drop(self.layers.startup.remove(name)),
                 Write::Unsaved(name, Some(value)) => drop(self.layers.unsaved.insert(name, value.clone())),
@@ -79,6 +86,10 @@ impl State {
     /// Completes writes that may change the configuration: another URL in force raises 0 BOOTSTRAP, and voids
     /// the events that waited for the former ACS (EVT-04, EVT-06).
     pub fn with_consequences(&self, mut writes: Vec<Write>, next_id: EventId) -> Vec<Write> {
+        // A first start has its consequences in it.
+        if writes.contains(&Write::Reset) {
+            return writes;
+        }
         let mut after = Self { layers: self.layers.clone(), ..Self::default() };
         after.follow(&writes);
         let (before, now) = (self.fact(Fact::UrlInForce), after.acs_url());

@@ -77,6 +77,7 @@ impl Hub {
             connection_request_problem: self.connection_request_problem(),
             connection_request_url: self.state.layers.text(name::CON_REQ_URL).to_owned(),
             warnings,
+            waiting: self.waiting_actions().into_iter().chain(self.waiting_confirm()).collect(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ipc_proto::{
     Secret,
-    control::{AcsState, ParameterRow, Request, Response, Status, WorkerState},
+    control::{AcsState, ParameterRow, Request, Response, Status, Waiting, WorkerState},
     text::ParameterKey,
     worker::{
         DeclaredType, Event, EventCode, Failure, Outcome, Query, Read, Reply, Report, SessionId,
@@ -20,7 +20,11 @@ use super::{
     *,
 };
 
+mod actions;
+mod guard;
+
 struct Bench {
+    choice: Choice,
     commands: mpsc::Sender<Command>,
     hub: tokio::task::JoinHandle<()>,
     dir: TempDir,
@@ -33,12 +37,27 @@ struct Worker {
     queries: u32,
 }
 
-fn hub(dir: &Path, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()> + 'static {
-    let settings = Settings { state_dir: dir.to_owned(), ..Settings::default() };
+/// What a test may choose.
+#[derive(Clone, Copy)]
+struct Choice {
+    boot_id: &'static str,
+    settings: fn(&Path, &mut Settings),
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { boot_id: "boot-1", settings: |_, _| {} }
+    }
+}
+
+fn hub(dir: &Path, choice: Choice, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()> + 'static {
+    let mut settings = Settings { state_dir: dir.to_owned(), ..Settings::default() };
+    (choice.settings)(dir, &mut settings);
     let (store, contents, warnings) = Store::open(dir, dir, dir).unwrap();
     let device = DeviceId { oui: "00AABB".to_owned(), serial_number: "S1".to_owned(), ..DeviceId::default() };
     let mut state = State::new(contents);
-    let start = Start { device: &device, boot_id: "boot-1", factory: &Default::default(), random: [7; 40] };
+    let factory = Default::default();
+    let start = Start { device: &device, boot_id: choice.boot_id, factory: &factory, random: [7; 40] };
     let writes = start.run(&mut state);
     let started = store.commit(writes);
     let (launcher, news) = Launcher::none();
@@ -53,20 +72,41 @@ fn hub(dir: &Path, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()
 
 impl Bench {
     fn new() -> Self {
-        Self::over(tempfile::tempdir().unwrap())
+        Self::over(tempfile::tempdir().unwrap(), Choice::default())
     }
 
-    fn over(dir: TempDir) -> Self {
+    fn with(settings: fn(&Path, &mut Settings)) -> Self {
+        Self::over(tempfile::tempdir().unwrap(), Choice { settings, ..Choice::default() })
+    }
+
+    fn over(dir: TempDir, choice: Choice) -> Self {
         let (commands, queue) = mpsc::channel(16);
-        let hub = tokio::task::spawn_local(hub(dir.path(), queue));
-        Self { commands, hub, dir }
+        let hub = tokio::task::spawn_local(hub(dir.path(), choice, queue));
+        Self { choice, commands, hub, dir }
     }
 
     /// Stops the hub as a restart of the supervisor would and starts another one over the same files.
     async fn restarted(self) -> Self {
+        let boot_id = self.choice.boot_id;
+        self.booted(boot_id).await
+    }
+
+    /// The same in the boot of that id.
+    async fn booted(self, boot_id: &'static str) -> Self {
         self.commands.send(Command::Shutdown).await.unwrap();
         self.hub.await.unwrap();
-        Self::over(self.dir)
+        Self::over(self.dir, Choice { boot_id, ..self.choice })
+    }
+
+    /// Asks for the status until it waits for just this.
+    async fn waits(&self, wanted: impl Fn(&[Waiting]) -> bool) -> Vec<Waiting> {
+        loop {
+            let waiting = self.status().await.waiting;
+            if wanted(&waiting) {
+                return waiting;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn send(&self, role: Role, request: Request) -> mpsc::Receiver<Answer> {
@@ -85,7 +125,7 @@ impl Bench {
     }
 
     async fn apply(&self) -> Response {
-        self.ask(Request::Apply { force: false, now: false }).await
+        self.ask(Request::Apply { force: false, now: false, confirm: None }).await
     }
 
     async fn row(&self, name: &str) -> ParameterRow {
@@ -184,7 +224,8 @@ fn apply_waits_for_the_open_session_and_then_goes_on() {
         let mut worker = bench.worker(1).await;
         let session = worker.open(Why::Events).await.session;
         bench.set("cwmp.provisioning_code", "A").await;
-        let mut answers = bench.send(Role::Admin, Request::Apply { force: false, now: false }).await;
+        let mut answers =
+            bench.send(Role::Admin, Request::Apply { force: false, now: false, confirm: None }).await;
         let Response::Waiting(why) = answers.recv().await.unwrap().response else { panic!() };
         assert!(why.contains("session"), "{why}");
         assert_eq!(bench.row("cwmp.provisioning_code").await.value, "", "the session is the write lock");
@@ -199,7 +240,8 @@ fn a_change_that_is_set_while_apply_is_written_to_disk_still_waits_after_it() {
     run(async {
         let bench = Bench::new();
         bench.set("cwmp.provisioning_code", "A").await;
-        let mut applied = bench.send(Role::Admin, Request::Apply { force: false, now: false }).await;
+        let mut applied =
+            bench.send(Role::Admin, Request::Apply { force: false, now: false, confirm: None }).await;
         bench.set("cwmp.manage_upgrade", "0").await;
         assert!(matches!(applied.recv().await.unwrap().response, Response::Done(_)));
         let Response::Changes(changes) = bench.ask(Request::ShowChanges).await else { panic!() };
@@ -215,7 +257,10 @@ fn apply_now_ends_the_session_as_failed() {
         let mut worker = bench.worker(1).await;
         let session = worker.open(Why::Events).await.session;
         bench.set("cwmp.provisioning_code", "A").await;
-        assert!(matches!(bench.ask(Request::Apply { force: false, now: true }).await, Response::Done(_)));
+        assert!(matches!(
+            bench.ask(Request::Apply { force: false, now: true, confirm: None }).await,
+            Response::Done(_)
+        ));
         assert_eq!(bench.status().await.retry_count, 1);
         while worker.push().await != Push::EndSession(session) {}
         let acknowledged = Query::InformAcknowledged { session, events: Vec::new() };
@@ -241,7 +286,7 @@ fn apply_refuses_what_the_acs_changed_in_between_unless_forced() {
         let Response::Refused(reason) = bench.apply().await else { panic!() };
         assert!(reason.contains("cwmp.provisioning_code") && reason.contains("apply force"), "{reason}");
         assert_eq!(bench.row("cwmp.provisioning_code").await.value, "theirs");
-        bench.ask(Request::Apply { force: true, now: false }).await;
+        bench.ask(Request::Apply { force: true, now: false, confirm: None }).await;
         assert_eq!(bench.row("cwmp.provisioning_code").await.value, "mine");
     });
 }

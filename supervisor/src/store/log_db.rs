@@ -72,6 +72,13 @@ impl LogDb {
         transaction.commit()
     }
 
+    /// A factory-fresh device has had no sessions.
+    pub fn forget_sessions(&self) {
+        if let Err(error) = self.db.execute("DELETE FROM session", []) {
+            tracing::warn!("the sessions before the factory reset are not forgotten: {error}");
+        }
+    }
+
     /// Adds lines to both logs and drops the oldest over the limit.
     pub fn add_lines(&mut self, lines: &[NewLine]) -> rusqlite::Result<()> {
         let transaction = self.db.transaction()?;

@@ -119,8 +119,12 @@ impl Store {
             Err(OpenError::Directory { error, .. }) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
             made => made?,
         }
-        let (state, mut contents) = StateDb::open(dir, scratch, &mut notices)?;
+        let (mut state, mut contents) = StateDb::open(dir, scratch, &mut notices)?;
         let log = LogDb::open(log_dir, &mut notices);
+        if contents.facts.remove(&Fact::ResetUnfinished).is_some() {
+            log.iter().for_each(LogDb::forget_sessions);
+            state.finish_reset();
+        }
         contents.last_session = log.as_ref().and_then(LogDb::last_session);
         contents.last_revision = log.as_ref().map_or(0, LogDb::last_revision);
         let (jobs, queue) = mpsc::channel();
@@ -218,6 +222,11 @@ impl Worker {
                 }
                 Ok(Job::Commit(writes, done)) => {
                     let result = self.state.commit(&writes);
+                    if result.is_ok() && writes.contains(&Write::Reset) {
+                        self.unlogged.sessions.clear();
+                        self.log.iter().for_each(LogDb::forget_sessions);
+                        self.state.finish_reset();
+                    }
                     // The hub is gone: nobody waits.
                     let _ = done.send(result);
                 }

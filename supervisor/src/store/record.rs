@@ -13,6 +13,8 @@ use crate::config::layers::Stored;
 /// One change of what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
+    /// Forgets everything but who the device is: what follows in the same commit is a first start.
+    Reset,
     /// Sets or removes a value of the startup configuration.
     Startup(&'static str, Option<Stored>),
     /// Sets or removes a running value that is not saved.
@@ -63,11 +65,17 @@ pub enum Fact {
     RetryCount,
     /// Failed sessions since the boot.
     RetriesSinceBoot,
+    /// The reboot or reset that is under way, as JSON; empty: none.
+    Action,
+    /// What undoes the last `apply confirm`, as JSON; empty: nothing.
+    Guard,
+    /// A reset is committed, and what it left in other files is not deleted yet.
+    ResetUnfinished,
 }
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 15] = [
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
         (Self::Oui, "oui"),
@@ -80,7 +88,13 @@ impl Fact {
         (Self::PeriodicPhase, "periodic_phase"),
         (Self::RetryCount, "retry_count"),
         (Self::RetriesSinceBoot, "retries_since_boot"),
+        (Self::Action, "action"),
+        (Self::Guard, "guard"),
+        (Self::ResetUnfinished, "reset_unfinished"),
     ];
+
+    /// What a factory reset leaves: who the device is.
+    pub const IDENTITY: [Self; 4] = [Self::Manufacturer, Self::Oui, Self::ProductClass, Self::SerialNumber];
 
     /// Its name on disk.
     pub fn key(self) -> &'static str {

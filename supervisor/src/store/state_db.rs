@@ -28,6 +28,15 @@ use crate::{
 
 const FILE: &str = "state.db";
 const BACKUP: &str = "state.db.backup";
+/// Everything that may stand beside the file with values in it.
+const COPIES: [&str; 6] = [
+    BACKUP,
+    "state.db.backup.new",
+    "state.db.backup.damaged",
+    "state.db.damaged",
+    "state.db-wal.damaged",
+    "state.db-journal.damaged",
+];
 
 /// The open file.
 pub struct StateDb {
@@ -75,10 +84,37 @@ impl StateDb {
         result
     }
 
+    /// What a factory reset leaves in other files and in the free pages of this one goes too; what fails is
+    /// tried again at the next start.
+    pub fn finish_reset(&mut self) {
+        test_points::reach("store.reset");
+        let finished = self.delete_copies().map_err(|error| error.to_string()).and_then(|()| {
+            // The free pages, and the journal, still hold the old values.
+            let text =
+                "VACUUM; DELETE FROM fact WHERE name = 'reset_unfinished'; PRAGMA wal_checkpoint(TRUNCATE);";
+            self.db.execute_batch(text).map_err(|error| error.to_string())
+        });
+        if let Err(error) = finished {
+            tracing::error!("after the factory reset, old copies of the store could not be deleted: {error}");
+        }
+    }
+
+    fn delete_copies(&mut self) -> io::Result<()> {
+        for name in COPIES {
+            match fs::remove_file(self.dir.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.changed_since_backup = true;
+        fs::File::open(&self.dir)?.sync_all()
+    }
+
     fn try_commit(&mut self, writes: &[Write]) -> rusqlite::Result<()> {
         let transaction = self.db.transaction()?;
         for write in writes {
             match write {
+                Write::Reset => reset(&transaction)?,
                 Write::Startup(name, value) => put(&transaction, "startup", name, value.as_ref())?,
                 Write::Unsaved(name, value) => put(&transaction, "unsaved", name, value.as_ref())?,
                 Write::AddEvent(event) => transaction
@@ -335,6 +371,13 @@ fn put(db: &Connection, layer: &str, name: &str, value: Option<&Stored>) -> rusq
         None => db.prepare_cached(&format!("DELETE FROM {layer} WHERE name = ?1"))?.execute(params![name]),
     }
     .map(drop)
+}
+
+fn reset(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch("DELETE FROM startup; DELETE FROM unsaved; DELETE FROM event;")?;
+    let [a, b, c, d] = Fact::IDENTITY.map(Fact::key);
+    db.execute("DELETE FROM fact WHERE name NOT IN (?1, ?2, ?3, ?4)", params![a, b, c, d])?;
+    db.execute("INSERT INTO fact (name, value) VALUES (?1, '1')", [Fact::ResetUnfinished.key()]).map(drop)
 }
 
 fn source_of(text: &str) -> Source {
