@@ -52,7 +52,11 @@ impl Serialize for UtcTime {
 
 impl<'de> Deserialize<'de> for UtcTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        i64::deserialize(deserializer).map(Self)
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
+        let time: Timestamp = String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(time.as_millisecond()))
     }
 }
 
@@ -65,5 +69,6 @@ mod tests {
         let at = UtcTime::from_millis(1_750_000_000_250);
         assert_eq!(at.to_string(), "2025-06-15T15:06:40.250Z");
         assert_eq!(serde_json::to_string(&at).unwrap(), "\"2025-06-15T15:06:40.250Z\"");
+        assert_eq!(serde_json::from_str::<UtcTime>("\"2025-06-15T15:06:40.250Z\"").unwrap(), at);
     }
 }

@@ -100,11 +100,13 @@ impl Bench {
 
     /// Asks for the status until it waits for just this.
     async fn waits(&self, wanted: impl Fn(&[Waiting]) -> bool) -> Vec<Waiting> {
+        let started = Instant::now();
         loop {
             let waiting = self.status().await.waiting;
             if wanted(&waiting) {
                 return waiting;
             }
+            assert!(started.elapsed() < Duration::from_secs(20), "{waiting:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
