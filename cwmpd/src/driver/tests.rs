@@ -8,8 +8,8 @@ use ipc_proto::{
     retry::RetryPolicy,
     version::{Hello, Protocol},
     worker::{
-        Acs as AcsConfig, ClientLine, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure, Page,
-        ParameterValue, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor,
+        Acs as AcsConfig, ClientLine, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure,
+        Page, ParameterValue, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor,
         ToWorker, Trust,
     },
 };

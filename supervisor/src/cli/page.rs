@@ -2,6 +2,9 @@
 
 use std::io::{self, IsTerminal as _};
 
+use ipc_proto::shown;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 /// Where the text goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Page {
@@ -49,27 +52,34 @@ impl Page {
     /// `head` and then `text`, broken into lines that fit; further lines begin below the text, or a little
     /// indented where the head leaves no room.
     pub fn hang(self, head: &str, text: &str) -> String {
-        let (head, text) = (clean(head), clean(text));
+        let (mut head, mut text) = (clean(head), clean(text));
         let Some(width) = self.width else { return format!("{head}{text}\n") };
         let width = width.max(8);
-        let start = head.chars().count();
-        let indent = if start * 2 <= width { start } else { 2 };
+        if columns(&head) > width {
+            text = format!("{head}{text}");
+            head.clear();
+        }
+        let start = columns(&head);
+        let indent = if (1..=width / 2).contains(&start) { start } else { 2 };
         let mut lines = vec![head];
         let mut used = start;
         for word in text.split_inclusive(' ') {
-            let length = word.trim_end().chars().count();
-            if used + length > width && used > indent {
+            if used + columns(word.trim_end()) > width && used > indent {
                 lines.push(" ".repeat(indent));
                 used = indent;
             }
             for letter in word.chars() {
-                if used >= width && letter != ' ' {
+                let takes = letter.width().unwrap_or(0);
+                if letter == ' ' && used + takes > width {
+                    continue;
+                }
+                if used + takes > width {
                     lines.push(" ".repeat(indent));
                     used = indent;
                 }
                 if let Some(line) = lines.last_mut() {
                     line.push(letter);
-                    used += 1;
+                    used += takes;
                 }
             }
         }
@@ -77,9 +87,14 @@ impl Page {
     }
 }
 
-/// Control characters never reach the terminal raw.
+/// Control characters, and others that deceive, never reach the terminal raw.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    shown::shown(text, usize::MAX)
+}
+
+/// The columns that a text takes on a terminal.
+pub fn columns(text: &str) -> usize {
+    text.width()
 }
 
 #[cfg(test)]
@@ -91,7 +106,10 @@ mod tests {
         let long = format!("words of any kind {} and more", "x".repeat(300));
         for width in [1, 8, 20, 80, 200] {
             let text = Page { width: Some(width), colours: false }.hang("a head of a line  ", &long);
-            assert!(text.lines().skip(1).all(|line| line.chars().count() <= width.max(8)), "{width}: {text}");
+            assert!(text.lines().all(|line| columns(line) <= width.max(8)), "{width}: {text}");
+            let wide =
+                Page { width: Some(width), colours: false }.hang("\u{6f22}: ", &"\u{5b57}".repeat(200));
+            assert!(wide.lines().all(|line| columns(line) <= width.max(8)), "{width}: {wide}");
             let joined: String = text.chars().filter(|c| !c.is_whitespace()).collect();
             assert!(joined.contains(&"x".repeat(300)), "{text}");
         }
@@ -102,6 +120,7 @@ mod tests {
     fn control_characters_are_replaced_before_colours_come() {
         let page = Page { width: Some(80), colours: true };
         assert_eq!(page.hang("", "a\u{1b}[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}\n");
+        assert_eq!(page.hang("", "a\u{202e}b\u{85}"), "a\u{fffd}b\u{fffd}\n");
         assert_eq!(page.tint(Tint::Bad, "x"), "\u{1b}[31;1mx\u{1b}[0m");
         assert_eq!(Page::default().tint(Tint::Bad, "x"), "x");
     }

@@ -165,6 +165,9 @@ fn log_lines_are_read_by_id_before_they_were_due_on_disk() {
     assert_eq!(ids(LogQuery { after_id: 8, ..ALL }), [9, 10]);
     assert_eq!(ids(LogQuery { newest: Some(3), ..ALL }), [8, 9, 10]);
     assert!(ids(LogQuery { newest: Some(0), ..ALL }).is_empty());
+    assert!(ids(LogQuery { after_id: 10, ..ALL }).is_empty());
+    // Of a log that is no more.
+    assert_eq!(ids(LogQuery { after_id: 11, newest: Some(1), ..ALL }), [10]);
     assert_eq!(ids(LogQuery { since: Some(UtcTime::from_millis(10)), ..ALL }), [10]);
 }
 
