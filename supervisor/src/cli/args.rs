@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use ipc_proto::{
     Secret, UtcTime,
     control::{Log, Request},
 };
 
-use super::times;
+use super::{page::Page, times};
 use crate::config::table::{self, Kind};
 
 /// Lines of a log that are shown without `--limit`.
@@ -154,6 +154,14 @@ pub struct LogArgs {
     pub limit: u32,
 }
 
+impl Arguments {
+    /// The command line's own tree; where columns are few, what a word does stands below it.
+    pub fn tree() -> clap::Command {
+        let narrow = Page::of_stdout().width.is_some_and(|width| width < 60);
+        Self::command().next_line_help(narrow)
+    }
+}
+
 impl LogArgs {
     fn request(self, log: Log) -> Request {
         let Self { follow, since, limit } = self;
@@ -225,7 +233,6 @@ fn name_in(assignment: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn request(words: &[&str]) -> Result<Request, WordsError> {
         let arguments = Arguments::try_parse_from([&["cwmpctl"], words].concat()).unwrap();

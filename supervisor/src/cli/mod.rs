@@ -19,13 +19,17 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use clap::{FromArgMatches as _, error::ErrorKind};
 
 use args::Arguments;
 
+fn parse() -> Result<Arguments, clap::Error> {
+    Arguments::from_arg_matches(&Arguments::tree().try_get_matches()?)
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let Arguments { socket, json, words } = match Arguments::try_parse() {
+    let Arguments { socket, json, words } = match parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let given: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -37,7 +41,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(shell::run(&socket, json));
         }
         let missing = "which word? `cwmpctl help` lists them";
-        let error = Arguments::command().error(ErrorKind::MissingSubcommand, missing);
+        let error = Arguments::tree().error(ErrorKind::MissingSubcommand, missing);
         return ExitCode::from(usage::explain(&error, &[]));
     };
     ExitCode::from(run::words(words, &socket, json, run::Interrupt::Ends))

@@ -30,7 +30,15 @@ pub enum Tint {
 impl Page {
     /// Standard output, as it is.
     pub fn of_stdout() -> Self {
-        let terminal = io::stdout().is_terminal();
+        Self::of(io::stdout().is_terminal())
+    }
+
+    /// Standard error, as it is.
+    pub fn of_stderr() -> Self {
+        Self::of(io::stderr().is_terminal())
+    }
+
+    fn of(terminal: bool) -> Self {
         let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let seen = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
         let width = if terminal { told.or_else(seen).or(Some(80)) } else { told };
@@ -59,8 +67,12 @@ impl Page {
             text = format!("{head}{text}");
             head.clear();
         }
+        let roomy = columns(&head) * 2 <= width;
+        if !roomy && head.trim().is_empty() {
+            head.truncate(2);
+        }
         let start = columns(&head);
-        let indent = if (1..=width / 2).contains(&start) { start } else { 2 };
+        let indent = if roomy && start > 0 { start } else { 2 };
         let mut lines = vec![head];
         let mut used = start;
         for word in text.split_inclusive(' ') {

@@ -100,15 +100,21 @@ fn plain(value: &Value) -> Json {
 }
 
 fn parameters(rows: &[ParameterRow], page: Page) -> String {
-    let name_width = widest(rows.iter().map(|row| row.name.as_str()));
-    let value_width = widest(rows.iter().map(|row| row.value.as_str())).min(48);
+    let value =
+        |row: &ParameterRow| if row.value.is_empty() { "(empty)".to_owned() } else { clean(&row.value) };
+    let source = |row: &ParameterRow| format!("{}{}", row.source, if row.saved { "" } else { ", not saved" });
+    let name_width = widest(rows.iter().map(|row| row.name.clone()));
+    let source_width = widest(rows.iter().map(source));
+    let label_width = widest(rows.iter().map(|row| row.label.clone()));
+    let value_width = widest(rows.iter().map(value)).min(48);
+    // Columns where all of them fit beside each other, else one thing after the other.
+    let all = name_width + value_width + source_width + label_width + 6;
+    let fits = page.width.is_none_or(|width| all <= width);
+    let (value_width, source_width) = if fits { (value_width, source_width) } else { (0, 0) };
     let mut text = String::new();
     for row in rows {
-        let unsaved = if row.saved { "" } else { ", not saved" };
-        let source = format!("{}{unsaved}", row.source);
-        let (name, value, label) = (clean(&row.name), clean(&row.value), &row.label);
-        let rest = format!("{value:value_width$}  {source:<18}  {label}");
-        text.push_str(&page.hang(&format!("{name:name_width$}  "), &rest));
+        let rest = format!("{:value_width$}  {:<source_width$}  {}", value(row), source(row), row.label);
+        text.push_str(&page.hang(&format!("{:name_width$}  ", clean(&row.name)), &rest));
         if let Some(pending) = &row.pending {
             let rest = format!("{pending:value_width$}  waits for `apply`");
             let line = page.hang(&format!("{:name_width$}  ", ""), &rest);
@@ -122,7 +128,7 @@ fn show_changes(changes: &[Change], page: Page) -> String {
     if changes.is_empty() {
         return "no changes\n".to_owned();
     }
-    let name_width = widest(changes.iter().map(|change| change.name.as_str()));
+    let name_width = widest(changes.iter().map(|change| change.name.clone()));
     let now = UtcTime::now();
     let show = |Change { name, running, new, who, at }: &Change| {
         let at = times::relative(*at, now);
@@ -131,8 +137,8 @@ fn show_changes(changes: &[Change], page: Page) -> String {
     changes.iter().map(show).collect()
 }
 
-fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(columns).max().unwrap_or(0)
+fn widest(texts: impl Iterator<Item = String>) -> usize {
+    texts.map(|text| columns(&text)).max().unwrap_or(0)
 }
 
 #[cfg(test)]

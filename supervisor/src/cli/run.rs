@@ -64,6 +64,7 @@ async fn answer(socket: &Path, mut request: Request, json: bool) -> u8 {
     loop {
         // The request of this attempt stays as it was asked.
         let asked = request.clone();
+        let mut code = DONE;
         let meanwhile = |answer: Response| {
             if follows {
                 away.is_back();
@@ -71,11 +72,10 @@ async fn answer(socket: &Path, mut request: Request, json: bool) -> u8 {
                     away::go_on_behind(&mut request, lines);
                 }
             }
-            printer.meanwhile(&answer)
+            printer.meanwhile(&answer).map_break(|ended| code = ended)
         };
         return match client::ask(socket, &asked, meanwhile).await {
-            // A reader that closed the pipe has what it wanted.
-            Ok(None) => DONE,
+            Ok(None) => code,
             Ok(Some(Response::Refused(reason))) => {
                 if json {
                     let _ = print(&render::json(&Response::Refused(reason.clone())));
@@ -83,7 +83,9 @@ async fn answer(socket: &Path, mut request: Request, json: bool) -> u8 {
                 complain(&reason, REFUSED)
             }
             Ok(Some(response)) => {
-                let _ = printer.last(&response);
+                if let ControlFlow::Break(code) = printer.last(&response) {
+                    return code;
+                }
                 if limited && printer.left_out() {
                     complain(
                         &format!("these are the newest {DEFAULT_LINES} lines; --limit N shows more"),
@@ -116,7 +118,7 @@ struct Printer {
 }
 
 impl Printer {
-    fn meanwhile(&mut self, answer: &Response) -> ControlFlow<()> {
+    fn meanwhile(&mut self, answer: &Response) -> ControlFlow<u8> {
         match answer {
             // What is waited for is said at once, and beside the answer, not in it.
             Response::Waiting(why) => {
@@ -129,7 +131,7 @@ impl Printer {
         }
     }
 
-    fn last(&mut self, answer: &Response) -> ControlFlow<()> {
+    fn last(&mut self, answer: &Response) -> ControlFlow<u8> {
         match answer {
             Response::Log { .. } => self.page(answer, true),
             other if self.json => print(&render::json(other)),
@@ -137,7 +139,7 @@ impl Printer {
         }
     }
 
-    fn page(&mut self, answer: &Response, last: bool) -> ControlFlow<()> {
+    fn page(&mut self, answer: &Response, last: bool) -> ControlFlow<u8> {
         let Response::Log { lines, .. } = answer else { return ControlFlow::Continue(()) };
         let text = if self.json {
             render::json_part(lines, self.lines, last)
@@ -155,18 +157,24 @@ impl Printer {
     }
 }
 
-fn print(text: &str) -> ControlFlow<()> {
+/// Breaks with the exit status when nobody takes it any more.
+fn print(text: &str) -> ControlFlow<u8> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
+        // A reader that closed the pipe has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ControlFlow::Break(DONE),
+        Err(error) => {
+            ControlFlow::Break(complain(&format!("the answer cannot be written: {error}"), REFUSED))
+        }
     }
 }
 
 /// Says it on standard error; the answer is the code.
 pub fn complain(reason: &str, code: u8) -> u8 {
-    let text = render::text(&Response::Refused(reason.to_owned()), Page::default());
-    let _ = io::stderr().write_all(format!("cwmpctl: {text}").as_bytes());
+    let page = Page::of_stderr();
+    let text: String = reason.lines().map(|line| page.hang("", &format!("cwmpctl: {line}"))).collect();
+    let _ = io::stderr().write_all(text.as_bytes());
     code
 }
 

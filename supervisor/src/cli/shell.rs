@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use rustyline::{
     Config, Context, Editor, Helper,
     completion::{Completer, Pair},
@@ -74,7 +74,7 @@ fn obey(line: &str, socket: &Path, json: bool) {
 }
 
 fn parse(line: &str) -> Result<Arguments, clap::Error> {
-    let command = Arguments::command().no_binary_name(true).name("admin>").bin_name("");
+    let command = Arguments::tree().no_binary_name(true).name("admin>").bin_name("");
     command.try_get_matches_from(split(line)).and_then(|m| Arguments::from_arg_matches(&m))
 }
 
@@ -125,7 +125,7 @@ impl Completion {
 }
 
 fn words_after(before: &[&str]) -> Vec<String> {
-    let top = Arguments::command();
+    let top = Arguments::tree();
     let mut command = &top;
     for word in before.iter().filter(|word| !word.starts_with('-') && **word != "help") {
         match command.find_subcommand(word) {
@@ -223,7 +223,7 @@ mod tests {
             "cwmp show status",
             "cwmp restart",
         ] {
-            let command = Arguments::command().no_binary_name(true);
+            let command = Arguments::tree().no_binary_name(true);
             assert!(command.try_get_matches_from(split(line)).is_ok(), "{line}");
         }
     }

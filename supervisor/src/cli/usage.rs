@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::{
-    page::{clean, columns},
+    page::{Page, clean, columns},
     run,
 };
 use crate::config::table::TABLE;
@@ -14,24 +14,31 @@ const MAX_LINE: usize = 400;
 /// Prints it; the answer is the exit status. Words that belong to a secret are not repeated.
 pub fn explain(error: &clap::Error, given: &[String]) -> u8 {
     if !error.use_stderr() {
-        let _ = std::io::stdout().write_all(text(error).as_bytes());
+        let _ = std::io::stdout().write_all(text(error, Page::of_stdout()).as_bytes());
         return run::DONE;
     }
     let text = if given.iter().any(|word| names_secret(word)) {
         format!("error: {}; a secret is set by: set NAME, which asks for it\n", error.kind())
     } else {
-        text(error)
+        text(error, Page::of_stderr())
     };
     let _ = std::io::stderr().write_all(text.as_bytes());
     run::USAGE
 }
 
-fn text(error: &clap::Error) -> String {
+fn text(error: &clap::Error, page: Page) -> String {
     let short = |line: &str| match clean(line) {
         line if columns(&line) > MAX_LINE => line.chars().take(MAX_LINE).chain(['\u{2026}']).collect(),
         line => line,
     };
-    error.render().to_string().split('\n').map(short).collect::<Vec<_>>().join("\n")
+    let broken = |line: String| match page.width {
+        Some(width) if columns(&line) > width => {
+            let text = line.trim_start_matches(' ');
+            page.hang(line.strip_suffix(text).unwrap_or_default(), text)
+        }
+        _ => format!("{line}\n"),
+    };
+    error.render().to_string().lines().map(short).map(broken).collect()
 }
 
 /// True for text that names a secret of the table, or nearly so: its value may stand beside it.
@@ -54,7 +61,9 @@ mod tests {
     fn what_was_typed_is_repeated_bounded_and_harmless() {
         let long = format!("\u{1b}[2J\u{202e}{}", "x".repeat(100_000));
         let error = Arguments::try_parse_from(["cwmpctl", &long]).unwrap_err();
-        let text = text(&error);
+        let narrow = text(&error, Page { width: Some(20), colours: false });
+        assert!(narrow.lines().all(|line| columns(line) <= 20), "{narrow}");
+        let text = text(&error, Page::default());
         assert!(text.len() < 2000 && !text.contains(['\u{1b}', '\u{202e}']), "{text}");
         assert!(text.contains("unrecognized subcommand"), "{text}");
     }
