@@ -1,7 +1,7 @@
 //! One line of words: asked, answered, printed as it comes.
 
 use std::{
-    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+    io::{self, Write as _},
     ops::ControlFlow,
     path::Path,
 };
@@ -9,11 +9,11 @@ use std::{
 use ipc_proto::control::{Request, Response};
 
 use super::{
-    args::{DEFAULT_LINES, MAX_VALUE, Words, WordsError},
+    args::{DEFAULT_LINES, Words, WordsError},
     away::{self, Away},
     client,
     page::Page,
-    render,
+    question, render,
 };
 
 /// Exit status: it is done.
@@ -34,7 +34,7 @@ pub enum Interrupt {
 
 /// Does what the words say; the answer is the exit status.
 pub fn words(words: Words, socket: &Path, json: bool, interrupt: Interrupt) -> u8 {
-    let request = match words.request(ask_secret) {
+    let request = match words.request(question::ask) {
         Ok(request) => request,
         Err(error @ WordsError::TooLong(_)) => return complain(&error.to_string(), REFUSED),
         Err(error) => return complain(&error.to_string(), USAGE),
@@ -176,19 +176,4 @@ pub fn complain(reason: &str, code: u8) -> u8 {
     let text: String = reason.lines().map(|line| page.hang("", &format!("cwmpctl: {line}"))).collect();
     let _ = io::stderr().write_all(text.as_bytes());
     code
-}
-
-/// From the terminal without showing it, or from the first line of standard input.
-fn ask_secret(name: &str) -> io::Result<String> {
-    if io::stdin().is_terminal() {
-        return rpassword::prompt_password(format!("{name}: "));
-    }
-    let mut line = Vec::new();
-    io::stdin().lock().take(MAX_VALUE as u64 + 3).read_until(b'\n', &mut line)?;
-    if line.len() > MAX_VALUE {
-        // Over the limit already, wherever it ends.
-        return Ok(String::from_utf8_lossy(&line).into_owned());
-    }
-    let line = String::from_utf8(line).map_err(|_| io::Error::other("it is not text in UTF-8"))?;
-    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }

@@ -17,7 +17,7 @@ use rustyline::{
 use super::{
     args::{Arguments, Words},
     history::{self, HistoryFile},
-    run, usage,
+    line_limit, run, usage,
 };
 use crate::config::table::{self, Access, TABLE};
 
@@ -36,6 +36,7 @@ pub fn run(socket: &Path, json: bool) -> u8 {
         Err(error) => return run::complain(&error.to_string(), run::USAGE),
     };
     editor.set_helper(Some(Completion));
+    line_limit::bind(&mut editor);
     let file = HistoryFile::of_user();
     for line in file.read(is_kept) {
         // A history that does not take a line goes on without it.
@@ -48,6 +49,10 @@ pub fn run(socket: &Path, json: bool) -> u8 {
             Err(ReadlineError::Eof) => return run::DONE,
             Err(error) => return run::complain(&error.to_string(), run::USAGE),
         };
+        if line_limit::is_over(&line) {
+            run::complain(line_limit::SENTENCE, run::USAGE);
+            continue;
+        }
         let line = line.trim();
         if line.is_empty() {
             continue;
