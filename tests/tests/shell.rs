@@ -169,9 +169,14 @@ fn without_a_place_for_the_history_the_shell_works() {
 fn a_megabyte_as_a_line_is_refused_with_the_limit() {
     let device = Device::builder().start();
     let mut terminal = Terminal::open(&device, 80);
-    terminal.types(&format!("set cwmp.provisioning_code={}", "x".repeat(1024 * 1024)));
-    terminal.types("\r");
-    terminal.sees("at most 8192 bytes");
+    let typed = format!("set cwmp.provisioning_code={}\r", "x".repeat(20_000));
+    // As terminals paste.
+    let pasted = format!("\u{1b}[200~set cwmp.acs_url={}\u{1b}[201~\r", "x".repeat(1024 * 1024));
+    for line in [typed, pasted] {
+        terminal.types(&line);
+        terminal.sees("at most 8192 bytes");
+        terminal.sees("admin>");
+    }
     terminal.types("show changes\r");
     terminal.sees("no changes");
     assert!(

@@ -125,3 +125,16 @@ fn line(row: &Row<'_>, query: &LogQuery) -> rusqlite::Result<LogLine> {
 fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
+
+/// Writes so many lines straight into a file.
+#[cfg(test)]
+pub fn fill_client_log(path: &std::path::Path, count: u64) {
+    let db = Connection::open(path).unwrap();
+    db.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+         INSERT INTO client_log (id, at, session, what, detail, took_ms)
+         SELECT i, i, 1, 'GetParameterValues', '1: Device.ManagementServer.PeriodicInformInterval -> 1 entry', 3 FROM n",
+        [signed(count)],
+    )
+    .unwrap();
+}
