@@ -45,7 +45,7 @@ fn all_that_is_shown(device: &Device) {
     let views = [&["cwmp", "show", "status", "--watch"][..], &["cwmp", "show", "log", "--follow"]];
     for words in views
         .into_iter()
-        .filter(|words| words[2] == "status" || device.ctl_ok(&["cwmp", "show", "log"]) != "")
+        .filter(|words| words[2] == "status" || !device.ctl_ok(&["cwmp", "show", "log"]).is_empty())
     {
         for json in [&[][..], &["--json"]] {
             silent(&words.join(" "), &Follower::start(device, &[json, words].concat()).line());
