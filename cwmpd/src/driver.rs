@@ -178,8 +178,8 @@ impl Driver {
                 if self.running.as_ref().is_some_and(|running| *running.id.borrow() == Some(id)) {
                     tracing::info!(session = id.0, "the supervisor ended the session");
                     let detail = "failed: the supervisor ended it".to_owned();
-                    tell(&self.link, id, Told { what: "session closed".to_owned(), detail }, None);
                     self.running = None;
+                    tell(&self.link, id, Told { what: "session closed".to_owned(), detail }, None);
                     self.agenda(agenda::Input::SessionEnded);
                 }
             }

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod path;
 pub mod retry;
 pub mod secret;
+pub mod shown;
 pub mod test_points;
 pub mod text;
 pub mod time;

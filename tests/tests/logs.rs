@@ -1,13 +1,8 @@
-//! The two logs: what a person and the ACS did is found again, followed live, and readable without the worker.
+//! The two logs: what a person and the ACS did is found again, and readable without the worker.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // all of it is test code
-
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 
 use serde_json::Value as Json;
 use tests::acs::envelope::{get_parameter_values, set_parameter_values};
-use tests::binaries::program;
 use tests::device::PATIENCE;
 use tests::process::wait_until;
 use tests::{Acs, Device, Plan};
@@ -100,80 +95,6 @@ fn the_logs_survive_a_restart_and_need_no_worker() {
     let after = &lines[1]["entry"]["Change"];
     assert!(after["revision"].as_u64() > before["revision"].as_u64(), "{lines:?}");
     assert!(log(&device, &["client", "log"]).is_empty());
-}
-
-/// A cwmpctl that follows; killed when it is dropped.
-struct Follower(Child, mpsc::Receiver<String>);
-
-impl Follower {
-    fn start(device: &Device, words: &[&str]) -> Self {
-        let mut command = Command::new(program("cwmpctl"));
-        command.arg("--socket").arg(device.socket()).args(words).stdin(Stdio::null());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (lines, seen) = mpsc::channel();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
-        Self(child, seen)
-    }
-
-    fn line(&self) -> String {
-        self.1.recv_timeout(PATIENCE).expect("a line in time")
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn a_followed_log_shows_what_is_new_also_after_a_restart() {
-    let mut device = Device::builder().start();
-    device.ctl_ok(&["set", "cwmp.provisioning_code=A"]);
-    device.ctl_ok(&["apply"]);
-    let follower = Follower::start(&device, &["--json", "cwmp", "show", "log", "--follow"]);
-    let change = |line: &str| serde_json::from_str::<Json>(line).unwrap()["entry"]["Change"]["new"].clone();
-    assert_eq!(change(&follower.line()), "A");
-    device.ctl_ok(&["set", "cwmp.provisioning_code=B"]);
-    device.ctl_ok(&["apply"]);
-    assert_eq!(change(&follower.line()), "B");
-    device.stop();
-    device.start_again();
-    device.ctl_ok(&["set", "cwmp.provisioning_code=C"]);
-    device.ctl_ok(&["apply"]);
-    assert_eq!(change(&follower.line()), "C");
-}
-
-#[test]
-fn the_watched_status_comes_at_once_and_when_it_changes() {
-    let device = Device::builder().start();
-    device.wait_status("that the worker is there", |s| s["worker"]["pid"].is_u64());
-    let follower = Follower::start(&device, &["--json", "cwmp", "show", "status", "--watch"]);
-    let state = |line: &str| serde_json::from_str::<Json>(line).unwrap()["acs"]["state"].clone();
-    assert_eq!(state(&follower.line()), "no_url");
-    device.ctl_ok(&["set", "cwmp.enable=0"]);
-    device.ctl_ok(&["apply"]);
-    while state(&follower.line()) != "disabled" {}
-}
-
-#[test]
-fn a_pipe_that_closes_ends_it_quietly() {
-    let device = Device::builder().start();
-    let mut follower = Follower::start(&device, &["cwmp", "show", "log", "--follow"]);
-    // The reading thread has the pipe: it ends with its receiver.
-    follower.1 = mpsc::channel().1;
-    let mut code = 0;
-    wait_until("cwmpctl to end", || {
-        code += 1;
-        device.ctl_ok(&["set", &format!("cwmp.provisioning_code={code}")]);
-        device.ctl_ok(&["apply"]);
-        follower.0.try_wait().unwrap().is_some_and(|status| status.success())
-    });
-    let mut said = String::new();
-    follower.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(said, "");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use tests::acs::decode;
 use tests::acs::envelope::{get_parameter_names, get_parameter_values, set_parameter_values};
 use tests::device::{Device, PATIENCE};
+use tests::follower::Follower;
 use tests::process::wait_until;
 use tests::{Acs, Plan};
 
@@ -38,6 +39,16 @@ fn all_that_is_shown(device: &Device) {
             let output = device.ctl(&[json, words].concat());
             assert_eq!(output.status, 0, "{output:?}");
             silent(&words.join(" "), &[output.stdout, output.stderr].concat());
+        }
+    }
+    // What goes on by itself: its first lines.
+    let views = [&["cwmp", "show", "status", "--watch"][..], &["cwmp", "show", "log", "--follow"]];
+    for words in views
+        .into_iter()
+        .filter(|words| words[2] == "status" || !device.ctl_ok(&["cwmp", "show", "log"]).is_empty())
+    {
+        for json in [&[][..], &["--json"]] {
+            silent(&words.join(" "), &Follower::start(device, &[json, words].concat()).line());
         }
     }
 }
@@ -108,6 +119,26 @@ fn it_is_not_repeated_when_it_is_refused() {
         }
     }
     assert_eq!(device.ctl_ok(&["show", "changes"]), "no changes\n");
+    silent("the log", &device.log());
+}
+
+#[test]
+fn wrong_words_around_it_do_not_repeat_it() {
+    let device = Device::builder().start();
+    let assigned = format!("cwmp.acs_password={CANARY}");
+    let wrong: [&[&str]; 6] = [
+        &["set", "cwmp.acs_password", CANARY],
+        &["sett", &assigned],
+        &["set", &assigned, "--no-such"],
+        &["cwmp", "set", &assigned],
+        &["set", &format!("cwmp.acs_pasword={CANARY}")],
+        &["set", &format!("cwmp.acs_pasword {CANARY}")],
+    ];
+    for words in wrong {
+        let output = device.ctl(words);
+        assert!(matches!(output.status, 1 | 2) && !output.stderr.is_empty(), "{output:?}");
+        silent("an error", &[output.stdout, output.stderr].concat());
+    }
     silent("the log", &device.log());
 }
 

@@ -1,7 +1,10 @@
 //! The shell of cwmpctl on a terminal of its own: words, completion, and what stays out of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // all of it is test code
 
+use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +27,7 @@ impl Terminal {
         command
             .args(["--quiet", "--command", &line, "/dev/null"])
             .env("TERM", "xterm")
+            .env("XDG_STATE_HOME", device.directory().join("home"))
             .env_remove("NO_COLOR");
         let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
         let (keys, mut out) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
@@ -50,6 +54,10 @@ impl Terminal {
         wait_until(&format!("{text:?} on the terminal"), || self.shown.lock().unwrap().contains(text));
         self.shown.lock().unwrap().clone()
     }
+}
+
+fn history_file(device: &Device) -> PathBuf {
+    device.directory().join("home/cwmpctl/history")
 }
 
 impl Drop for Terminal {
@@ -98,6 +106,91 @@ fn ctrl_c_ends_what_is_followed_and_not_the_shell() {
     terminal.types("cwmp show log --follow\r");
     terminal.sees("first");
     terminal.types("\u{3}");
+    terminal.sees("admin>");
+    terminal.types("show changes\r");
+    terminal.sees("no changes");
+}
+
+#[test]
+fn the_history_is_kept_over_runs_and_holds_no_secret() {
+    const CANARY: &str = "canary-9f2c";
+    const UP: &str = "\u{1b}[A";
+    let device = Device::builder().start();
+    let mut terminal = Terminal::open(&device, 200);
+    terminal.types("set cwmp.provisioning_code=kept\r");
+    terminal.sees("waits for `apply`");
+    terminal.sees("admin>");
+    for line in [
+        format!("set cwmp.acs_password={CANARY}"),
+        format!("set  cwmp.acs_password = {CANARY}"),
+        format!("set cwmp.acs_pasword={CANARY}"),
+        format!("set cwmp.acs_password {CANARY}"),
+        format!("set Device.ManagementServer.Password={CANARY}"),
+        format!("show cwmp cwmp.acs_password {CANARY}"),
+    ] {
+        terminal.types(&format!("{line}\r"));
+        terminal.sees("admin>");
+    }
+    terminal.types("set cwmp.acs_password\r");
+    terminal.sees("cwmp.acs_password: ");
+    terminal.types(&format!("{CANARY}-asked\r"));
+    let echoed = terminal.sees("admin>");
+    assert!(!echoed.contains(CANARY), "{echoed}");
+    // The last line of the history is the newest without a secret.
+    terminal.types(UP);
+    let shown = terminal.sees("code=kept");
+    assert!(!shown.contains(CANARY), "{shown}");
+    terminal.types("\u{15}exit\r");
+    wait_until("the shell to end", || terminal.script.try_wait().unwrap().is_some());
+
+    let file = history_file(&device);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "set cwmp.provisioning_code=kept\n");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut again = Terminal::open(&device, 200);
+    again.types(&format!("{UP}\r"));
+    again.sees("set cwmp.provisioning_code=kept");
+    again.sees("waits for `apply`");
+}
+
+#[test]
+fn without_a_place_for_the_history_the_shell_works() {
+    let device = Device::builder().start();
+    // A file in the place of the directory.
+    fs::write(device.directory().join("home"), "").unwrap();
+    let mut terminal = Terminal::open(&device, 80);
+    terminal.types("show changes\r");
+    let shown = terminal.sees("no changes");
+    assert!(!shown.contains("rror"), "{shown}");
+    terminal.types("\u{1b}[A");
+    terminal.sees("show changes");
+}
+
+#[test]
+fn a_megabyte_as_a_line_is_refused_with_the_limit() {
+    let device = Device::builder().start();
+    let mut terminal = Terminal::open(&device, 80);
+    let typed = format!("set cwmp.provisioning_code={}\r", "x".repeat(20_000));
+    // As terminals paste.
+    let pasted = format!("\u{1b}[200~set cwmp.acs_url={}\u{1b}[201~\r", "x".repeat(1024 * 1024));
+    for line in [typed, pasted] {
+        terminal.types(&line);
+        terminal.sees("at most 8192 bytes");
+        terminal.sees("admin>");
+    }
+    terminal.types("show changes\r");
+    terminal.sees("no changes");
+    assert!(
+        !history_file(&device).exists() || !fs::read_to_string(history_file(&device)).unwrap().contains("xx")
+    );
+}
+
+#[test]
+fn ctrl_c_at_the_question_for_a_secret_ends_the_question_only() {
+    let device = Device::builder().start();
+    let mut terminal = Terminal::open(&device, 80);
+    terminal.types("set cwmp.acs_password\r");
+    terminal.sees("cwmp.acs_password: ");
+    terminal.types("half\u{3}");
     terminal.sees("admin>");
     terminal.types("show changes\r");
     terminal.sees("no changes");

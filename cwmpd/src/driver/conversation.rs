@@ -172,7 +172,7 @@ async fn converse(
             session::Action::Query(query) => session::Input::Reply(ask(link, query).await?),
             session::Action::Post(post) => session::Input::Response(send(&mut acs, post).await?),
             session::Action::Answer(answer) => {
-                session::Input::Response(pump(link, &mut acs, opened.session, answer).await?)
+                session::Input::Response(pump(link, &mut acs, opened.session, answer, heard).await?)
             }
             session::Action::Tell(told) => {
                 tell(link, opened.session, told, Some(heard));
@@ -210,10 +210,41 @@ async fn send(acs: &mut Acs, post: Post) -> Result<Response, HttpError> {
     acs.post(body, std::future::ready(()), point).await
 }
 
+/// The line of a read in the client log: told when the last byte of its answer was handed to the connection, or,
+/// with that, when the session breaks before.
+struct ReadLine<'a> {
+    link: &'a Link,
+    session: SessionId,
+    told: Option<Told>,
+    heard: Instant,
+}
+
+impl ReadLine<'_> {
+    fn delivered(&mut self) {
+        if let Some(told) = self.told.take() {
+            tell(self.link, self.session, told, Some(self.heard));
+        }
+    }
+}
+
+impl Drop for ReadLine<'_> {
+    fn drop(&mut self) {
+        self.told = self.told.take().map(Told::not_delivered);
+        self.delivered();
+    }
+}
+
 /// Writes the pages of a read into an answer: whole while it is small, else in pieces, one page ahead of what
 /// the ACS has taken (DECISIONS 40).
-async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) -> Result<Response, Broken> {
-    let Answer { read, mut writer } = answer;
+async fn pump(
+    link: &Link,
+    acs: &mut Acs,
+    session: SessionId,
+    answer: Answer,
+    heard: Instant,
+) -> Result<Response, Broken> {
+    let Answer { read, mut writer, told } = answer;
+    let mut line = ReadLine { link, session, told: Some(told), heard };
     let mut pages = 0;
     let mut next = async |writer: &mut ListAnswer| -> Result<(), Broken> {
         let query = Query::Page { session, read, page: pages };
@@ -231,7 +262,7 @@ async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) ->
     let point = Some("worker.response-posted");
     if writer.is_complete() {
         let whole = Outgoing::Whole(writer.take().into());
-        return Ok(acs.post(whole, std::future::ready(()), point).await?);
+        return Ok(acs.post(whole, async { line.delivered() }, point).await?);
     }
     let (pieces, body) = mpsc::channel(1);
     let patience = acs.patience;
@@ -240,7 +271,10 @@ async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) ->
         let fed = async {
             while patience.hand_over(&pieces, Piece::More(writer.take().into())).await? {
                 if writer.is_complete() {
-                    patience.hand_over(&pieces, Piece::Last).await?;
+                    // There is room for it once the piece before was taken.
+                    if patience.hand_over(&pieces, Piece::Last).await? {
+                        line.delivered();
+                    }
                     break;
                 }
                 next(&mut writer).await?;

@@ -8,8 +8,8 @@ use ipc_proto::{
     retry::RetryPolicy,
     version::{Hello, Protocol},
     worker::{
-        Acs as AcsConfig, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure, Page,
-        ParameterValue, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor,
+        Acs as AcsConfig, ClientLine, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure,
+        Page, ParameterValue, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor,
         ToWorker, Trust,
     },
 };
@@ -31,6 +31,7 @@ struct Supervisor {
     to: Sender<ToWorker>,
     from: Receiver<ToSupervisor>,
     worker: JoinHandle<Exit>,
+    lines: Vec<ClientLine>,
     directory: PathBuf,
 }
 
@@ -55,7 +56,7 @@ impl Supervisor {
         let listener = Listener::bind(&path, 0o600).await.unwrap();
         let worker = tokio::spawn(run(path.clone(), child));
         let (to, from) = greet(&listener).await;
-        Self { listener, to, from, worker, directory: path.parent().unwrap().to_owned() }
+        Self { listener, to, from, worker, lines: Vec::new(), directory: path.parent().unwrap().to_owned() }
     }
 
     async fn send(&mut self, message: ToWorker) {
@@ -77,13 +78,26 @@ impl Supervisor {
     /// The next message that is no heartbeat, no Next and no line of the log.
     async fn receive(&mut self) -> ToSupervisor {
         loop {
-            let message = timeout(SOON, self.from.receive()).await.unwrap().unwrap();
-            let passing = matches!(
-                message,
-                ToSupervisor::Heartbeat | ToSupervisor::Report(Report::Next(_) | Report::Log(_))
-            );
-            if !passing {
-                return message;
+            match self.message().await {
+                ToSupervisor::Heartbeat | ToSupervisor::Report(Report::Next(_)) => {}
+                ToSupervisor::Report(Report::Log(lines)) => self.lines.extend(lines),
+                message => return message,
+            }
+        }
+    }
+
+    async fn message(&mut self) -> ToSupervisor {
+        timeout(SOON, self.from.receive()).await.unwrap().unwrap()
+    }
+
+    /// The next line of the client log that begins so; lines come behind all else.
+    async fn line(&mut self, what: &str) -> ClientLine {
+        loop {
+            if let Some(line) = self.lines.iter().find(|line| line.what.starts_with(what)) {
+                return line.clone();
+            }
+            if let ToSupervisor::Report(Report::Log(lines)) = self.message().await {
+                self.lines.extend(lines);
             }
         }
     }
@@ -288,8 +302,25 @@ async fn the_inform_carries_local_time_with_its_offset() {
 #[tokio::test]
 async fn a_large_answer_is_chunked_and_whole() {
     const PAGES: u32 = 40;
-    let (acs, url) = FakeAcs::start().await;
     let mut supervisor = Supervisor::start(false).await;
+    let mut stream = reading(&mut supervisor, PAGES).await;
+    let answer = tokio::spawn(async move {
+        let answer = exchange(&mut stream, "\r\n0\r\n\r\n", NO_CONTENT).await;
+        (answer, stream)
+    });
+    for n in 0..PAGES {
+        let query = supervisor.answer(|_| Reply::Page(page(n, 50_000))).await;
+        assert_eq!(query, Query::Page { session: SessionId(1), read: ReadId(1), page: n });
+    }
+    assert_eq!(supervisor.outcome().await, Outcome::Succeeded);
+    let (answer, _) = answer.await.unwrap();
+    assert!(answer.contains("transfer-encoding: chunked"));
+    assert!(answer.contains("ParameterValueStruct[40]") && answer.contains("Device.V39"));
+}
+
+/// A session in which the ACS reads so many values, and its connection.
+async fn reading(supervisor: &mut Supervisor, count: u32) -> TcpStream {
+    let (acs, url) = FakeAcs::start().await;
     supervisor.configure(config(&url), due(true)).await;
     supervisor.open_session(1).await;
     let mut stream = acs.accept().await;
@@ -297,22 +328,46 @@ async fn a_large_answer_is_chunked_and_whole() {
     supervisor.answer(|_| Reply::Done).await;
     let rpc = "<c:GetParameterValues><ParameterNames><string/></ParameterNames></c:GetParameterValues>";
     exchange(&mut stream, "\r\n\r\n", &envelope(rpc)).await;
-    supervisor.answer(|_| Reply::Prepared { read: ReadId(1), count: PAGES }).await;
-    let reading = tokio::spawn(async move {
-        let answer = exchange(&mut stream, "\r\n0\r\n\r\n", NO_CONTENT).await;
-        (answer, stream)
-    });
-    for n in 0..PAGES {
-        let name = ParamPath::parse(&format!("Device.V{n}")).unwrap();
-        let value = Value::String("v".repeat(50_000));
-        let page = Page::Values(vec![ParameterValue { name, value }]);
-        let query = supervisor.answer(|_| Reply::Page(page)).await;
-        assert_eq!(query, Query::Page { session: SessionId(1), read: ReadId(1), page: n });
+    supervisor.answer(|_| Reply::Prepared { read: ReadId(1), count }).await;
+    stream
+}
+
+fn page(n: u32, bytes: usize) -> Page {
+    let name = ParamPath::parse(&format!("Device.V{n}")).unwrap();
+    Page::Values(vec![ParameterValue { name, value: Value::String("v".repeat(bytes)) }])
+}
+
+#[tokio::test]
+async fn a_read_takes_until_its_last_byte_is_out() {
+    // Small enough for one message, and too large.
+    for bytes in [10, 900_000] {
+        let mut supervisor = Supervisor::start(false).await;
+        let mut stream = reading(&mut supervisor, 3).await;
+        let end = if bytes > 10 { "\r\n0\r\n\r\n" } else { ENVELOPE_END };
+        let acs = tokio::spawn(async move { exchange(&mut stream, end, NO_CONTENT).await });
+        for n in 0..3 {
+            // A supervisor that is slow over its last page.
+            if n == 2 {
+                sleep(Duration::from_millis(150)).await;
+            }
+            supervisor.answer(|_| Reply::Page(page(n, bytes))).await;
+        }
+        let line = supervisor.line("GetParameterValues").await;
+        assert!(line.took_ms.unwrap() >= 150 && line.detail.ends_with("-> 3 entries"), "{line:?}");
+        assert_eq!(supervisor.line("session closed").await.detail, "succeeded");
+        acs.await.unwrap();
     }
-    assert_eq!(supervisor.outcome().await, Outcome::Succeeded);
-    let (answer, _) = reading.await.unwrap();
-    assert!(answer.contains("transfer-encoding: chunked"));
-    assert!(answer.contains("ParameterValueStruct[40]") && answer.contains("Device.V39"));
+}
+
+#[tokio::test]
+async fn a_read_that_breaks_off_says_so_before_the_session_is_closed() {
+    let mut supervisor = Supervisor::start(false).await;
+    let _stream = reading(&mut supervisor, 3).await;
+    supervisor.answer(|_| Reply::Page(page(0, 10))).await;
+    supervisor.push(Push::EndSession(SessionId(1))).await;
+    supervisor.line("session closed").await;
+    let told: Vec<_> = supervisor.lines.iter().map(|line| line.detail.as_str()).collect();
+    assert_eq!(told[1..], ["1:  -> 3 entries, not delivered", "failed: the supervisor ended it"]);
 }
 
 #[tokio::test]

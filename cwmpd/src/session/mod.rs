@@ -92,6 +92,8 @@ pub struct Answer {
     pub read: ReadId,
     /// Writes it.
     pub writer: ListAnswer,
+    /// For the client log, once the last byte is out.
+    pub told: Told,
 }
 
 /// A session, by what it waits for.
@@ -281,8 +283,8 @@ impl Executing {
         match (self.rpc, reply) {
             (Executed::List(kind), Reply::Prepared { read, count }) => {
                 let writer = ListAnswer::begin(kind, id, count);
-                let actions = vec![Action::Tell(told), Action::Answer(Answer { read, writer })];
-                (Session::Listening(self.after), actions)
+                let answer = Action::Answer(Answer { read, writer, told });
+                (Session::Listening(self.after), vec![answer])
             }
             (Executed::Set, Reply::Set(status)) => {
                 self.after.respond(set_parameter_values::encode(id, status), Some(told))

@@ -1,5 +1,6 @@
 //! The client log's words for an RPC: what the ACS asked and what was done, never a value.
 
+pub use ipc_proto::shown::shown as clean;
 use ipc_proto::{
     Fault,
     worker::{Read, Reply, SetStatus},
@@ -58,11 +59,11 @@ impl Told {
         };
         Self { detail: clean(&format!("{} -> {done}", self.detail), MAX_TEXT), what: self.what }
     }
-}
 
-/// Text that may stand in a log: bounded, and no control character in it.
-pub fn clean(text: &str, max: usize) -> String {
-    text.chars().take(max).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    /// With the end of a session in which its answer did not get out.
+    pub fn not_delivered(self) -> Self {
+        Self { detail: clean(&format!("{}, not delivered", self.detail), MAX_TEXT), what: self.what }
+    }
 }
 
 fn fault_text(fault: &Fault) -> String {

@@ -2,14 +2,24 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use ipc_proto::{
     Secret, UtcTime,
     control::{Log, Request},
 };
 
-use super::times;
-use crate::{config::table, hub::MAX_CONFIRM_MINUTES as MAX_MINUTES};
+use super::{page::Page, times};
+use crate::{
+    config::table::{self, Kind},
+    hub::MAX_CONFIRM_MINUTES as MAX_MINUTES,
+};
+
+/// Lines of a log that are shown without `--limit`.
+pub const DEFAULT_LINES: u32 = 1000;
+/// Bytes of a value that are sent to the supervisor, which takes far fewer.
+pub const MAX_VALUE: usize = 64 * 1024;
+/// Characters of a wrong word that are repeated.
+const MAX_REPEATED: usize = 60;
 
 /// Shows and sets the device's CWMP (TR-069) configuration.
 #[derive(Debug, Parser)]
@@ -187,8 +197,16 @@ pub struct LogArgs {
     #[arg(long, value_name = "TIME|AGO", value_parser = times::since)]
     pub since: Option<UtcTime>,
     /// The newest so many lines.
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LINES, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+}
+
+impl Arguments {
+    /// The command line's own tree; where columns are few, what a word does stands below it.
+    pub fn tree() -> clap::Command {
+        let narrow = Page::of_stdout().width.is_some_and(|width| width < 60);
+        Self::command().next_line_help(narrow)
+    }
 }
 
 impl LogArgs {
@@ -204,6 +222,9 @@ pub enum WordsError {
     /// `set` without a value.
     #[error("set wants NAME=VALUE, such as: set {0}=VALUE")]
     NoValue(String),
+    /// A value of any length.
+    #[error("{0}")]
+    TooLong(String),
     /// The terminal did not give the secret.
     #[error("no value was read: {0}")]
     Ask(std::io::Error),
@@ -225,14 +246,12 @@ impl Words {
     pub fn request(self, ask: impl FnOnce(&str) -> std::io::Result<String>) -> Result<Request, WordsError> {
         Ok(match self {
             Self::Set { assignment } => match assignment.split_once('=') {
-                Some((name, value)) => {
-                    Request::Set { name: name.trim().to_owned(), value: Secret::new(value) }
-                }
+                Some((name, value)) => set(name.trim(), value)?,
                 None if table::row(&assignment).is_ok_and(|row| row.secret) => {
-                    let value = ask(&assignment).map_err(WordsError::Ask)?;
-                    Request::Set { name: assignment, value: Secret::new(value) }
+                    set(&assignment, &ask(&assignment).map_err(WordsError::Ask)?)?
                 }
-                None => return Err(WordsError::NoValue(assignment)),
+                // What comes behind the name may be a secret.
+                None => return Err(WordsError::NoValue(name_in(&assignment))),
             },
             Self::Get { name } => Request::Get { name },
             Self::Show { what: Show::Cwmp } => Request::ShowParameters,
@@ -263,10 +282,25 @@ impl Words {
     }
 }
 
+fn set(name: &str, value: &str) -> Result<Request, WordsError> {
+    if name.len() + value.len() <= MAX_VALUE {
+        return Ok(Request::Set { name: name.to_owned(), value: Secret::new(value) });
+    }
+    let most = match table::row(name).map(|row| row.kind) {
+        Ok(Kind::Text(max)) => format!("at most {max} characters"),
+        Ok(Kind::Url) => "a URL of at most 256 characters".to_owned(),
+        Ok(_) | Err(_) => format!("far less than {MAX_VALUE} bytes"),
+    };
+    Err(WordsError::TooLong(format!("{} must be {most}; this is far longer", name_in(name))))
+}
+
+fn name_in(assignment: &str) -> String {
+    assignment.split_whitespace().next().unwrap_or_default().chars().take(MAX_REPEATED).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn only_what_restarts_or_forgets_asks_first() {
@@ -302,6 +336,33 @@ mod tests {
         let Ok(Request::Set { value, .. }) = request(&["set", "cwmp.acs_password"]) else { panic!() };
         assert_eq!(value.expose(), "asked");
         assert!(matches!(request(&["set", "cwmp.acs_url"]), Err(WordsError::NoValue(_))));
+    }
+
+    #[test]
+    fn a_value_without_end_is_refused_with_its_limit() {
+        let long = "x".repeat(1024 * 1024);
+        for (name, limit) in [
+            ("cwmp.provisioning_code", "cwmp.provisioning_code must be at most 64 characters"),
+            ("cwmp.acs_url", "at most 256 characters"),
+            ("no.such", "no.such must be far less than 65536 bytes"),
+            (&long, "must be far less"),
+        ] {
+            let error = request(&["set", &format!("{name}={long}")]).unwrap_err().to_string();
+            assert!(error.contains(limit) && error.len() < 200, "{error}");
+        }
+        let error = request(&["set", "cwmp.acs_pasword hunter2"]).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn the_limit_of_a_log_is_sane() {
+        let limit = |words: &[&str]| match request(words) {
+            Ok(Request::ShowLog { limit, .. }) => limit,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(limit(&["cwmp", "show", "log"]), 1000);
+        assert_eq!(limit(&["cwmp", "show", "client", "log", "--limit", "5"]), 5);
+        assert!(Arguments::try_parse_from(["cwmpctl", "cwmp", "show", "log", "--limit", "0"]).is_err());
     }
 
     #[test]

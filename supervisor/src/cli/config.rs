@@ -2,7 +2,7 @@
 
 use ipc_proto::control::ConfigRow;
 
-use super::page::{Page, Tint, clean};
+use super::page::{Page, Tint, clean, columns};
 
 /// Columns from which on both forms stand side by side.
 const SIDE_BY_SIDE: usize = 120;
@@ -14,13 +14,13 @@ pub fn config(rows: &[ConfigRow], page: Page) -> String {
         let name = row.path.as_deref().unwrap_or(&row.name);
         format!("{name} = {}", row.value)
     };
-    let widest = rows.iter().map(|row| model(row).chars().count()).max().unwrap_or(0);
+    let widest = rows.iter().map(|row| columns(&model(row))).max().unwrap_or(0);
     let mut text = String::new();
     if page.width.is_some_and(|width| width >= SIDE_BY_SIDE) {
         let left = widest.min(page.width.map_or(SIDE_BY_SIDE, |width| width * 3 / 5));
         for row in rows {
             let model = clean(&model(row));
-            let fits = model.chars().count() <= left;
+            let fits = columns(&model) <= left;
             if !fits {
                 text.push_str(&page.hang("", &model));
             }

@@ -2,13 +2,14 @@
 
 use ipc_proto::{
     UtcTime, Value,
-    control::{Change, ParameterRow, Response},
+    control::{Change, LogLine, ParameterRow, Response},
+    shown::is_shown,
 };
 use serde_json::{Value as Json, json};
 
 use super::{
     config, log,
-    page::{Page, Tint, clean},
+    page::{Page, Tint, clean, columns},
     status, times,
 };
 
@@ -33,10 +34,40 @@ pub fn text(response: &Response, page: Page) -> String {
 /// Answers of a stream as JSON, one object a line.
 pub fn json_lines(response: &Response) -> String {
     match response {
-        Response::Log { lines, .. } => lines.iter().map(|line| format!("{}\n", json!(line))).collect(),
-        Response::Status(status) | Response::StatusNow(status) => format!("{}\n", json!(status)),
+        Response::Log { lines, .. } => lines.iter().map(|line| json_line(&json!(line))).collect(),
+        Response::Status(status) | Response::StatusNow(status) => json_line(&json!(status)),
         other => json(other),
     }
+}
+
+fn json_line(json: &Json) -> String {
+    format!("{}\n", shown_json(&json.to_string()))
+}
+
+/// A page of a log as a part of one JSON array, of which `before` lines are printed already.
+pub fn json_part(lines: &[LogLine], before: usize, last: bool) -> String {
+    let mut text = String::new();
+    for (n, line) in lines.iter().enumerate() {
+        text.push_str(if before + n == 0 { "[\n" } else { ",\n" });
+        text.push_str(&shown_json(&json!(line).to_string()));
+    }
+    if last {
+        text.push_str(if before + lines.len() == 0 { "[]\n" } else { "\n]\n" });
+    }
+    text
+}
+
+/// What a terminal must not see stands in JSON only within strings, where it can be escaped.
+fn shown_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_shown(c) || c == '\n' {
+            text.push(c);
+        } else {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    text
 }
 
 /// The answer as JSON: the fields of the protocol.
@@ -54,7 +85,7 @@ pub fn json(response: &Response) -> String {
         Response::Config(rows) => json!(rows),
         Response::Log { lines, .. } => json!(lines),
     };
-    format!("{json:#}\n")
+    format!("{}\n", shown_json(&format!("{json:#}")))
 }
 
 fn plain(value: &Value) -> Json {
@@ -69,15 +100,21 @@ fn plain(value: &Value) -> Json {
 }
 
 fn parameters(rows: &[ParameterRow], page: Page) -> String {
-    let name_width = widest(rows.iter().map(|row| row.name.as_str()));
-    let value_width = widest(rows.iter().map(|row| row.value.as_str())).min(48);
+    let value =
+        |row: &ParameterRow| if row.value.is_empty() { "(empty)".to_owned() } else { clean(&row.value) };
+    let source = |row: &ParameterRow| format!("{}{}", row.source, if row.saved { "" } else { ", not saved" });
+    let name_width = widest(rows.iter().map(|row| row.name.clone()));
+    let source_width = widest(rows.iter().map(source));
+    let label_width = widest(rows.iter().map(|row| row.label.clone()));
+    let value_width = widest(rows.iter().map(value)).min(48);
+    // Columns where all of them fit beside each other, else one thing after the other.
+    let all = name_width + value_width + source_width + label_width + 6;
+    let fits = page.width.is_none_or(|width| all <= width);
+    let (value_width, source_width) = if fits { (value_width, source_width) } else { (0, 0) };
     let mut text = String::new();
     for row in rows {
-        let unsaved = if row.saved { "" } else { ", not saved" };
-        let source = format!("{}{unsaved}", row.source);
-        let (name, value, label) = (clean(&row.name), clean(&row.value), &row.label);
-        let rest = format!("{value:value_width$}  {source:<18}  {label}");
-        text.push_str(&page.hang(&format!("{name:name_width$}  "), &rest));
+        let rest = format!("{:value_width$}  {:<source_width$}  {}", value(row), source(row), row.label);
+        text.push_str(&page.hang(&format!("{:name_width$}  ", clean(&row.name)), &rest));
         if let Some(pending) = &row.pending {
             let rest = format!("{pending:value_width$}  waits for `apply`");
             let line = page.hang(&format!("{:name_width$}  ", ""), &rest);
@@ -91,7 +128,7 @@ fn show_changes(changes: &[Change], page: Page) -> String {
     if changes.is_empty() {
         return "no changes\n".to_owned();
     }
-    let name_width = widest(changes.iter().map(|change| change.name.as_str()));
+    let name_width = widest(changes.iter().map(|change| change.name.clone()));
     let now = UtcTime::now();
     let show = |Change { name, running, new, who, at }: &Change| {
         let at = times::relative(*at, now);
@@ -100,18 +137,42 @@ fn show_changes(changes: &[Change], page: Page) -> String {
     changes.iter().map(show).collect()
 }
 
-fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+fn widest(texts: impl Iterator<Item = String>) -> usize {
+    texts.map(|text| columns(&text)).max().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipc_proto::control::LogEntry;
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         let evil = Response::Refused("a\u{1b}[2Jb\r".to_owned());
         assert_eq!(text(&evil, Page::default()), "a\u{fffd}[2Jb\u{fffd}\n");
+    }
+
+    #[test]
+    fn json_is_harmless_on_a_terminal_and_says_the_same() {
+        let evil = "a\u{1b}\u{9b}2J\u{202e}\u{e0041}\n\u{e9}";
+        let refused = Response::Refused(evil.to_owned());
+        for text in [json(&refused), json_lines(&refused)] {
+            assert!(text.chars().all(|c| is_shown(c) || c == '\n'), "{text}");
+            assert_eq!(serde_json::from_str::<Json>(&text).unwrap()["refused"], evil);
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_log_are_one_array() {
+        let (what, detail) = ("w".to_owned(), "d".to_owned());
+        let entry = LogEntry::Client { session: None, what, detail, took_ms: None };
+        let line = LogLine { id: 1, at: UtcTime::from_millis(0), entry };
+        for [first, second] in [[0, 0], [1, 0], [2, 1], [0, 2]] {
+            let part = |count, before, last| json_part(&vec![line.clone(); count], before, last);
+            let text = part(first, 0, false) + &part(second, first, true);
+            let whole = serde_json::from_str::<Vec<Json>>(&text);
+            assert_eq!(whole.unwrap().len(), first + second, "{text}");
+        }
     }
 
     #[test]

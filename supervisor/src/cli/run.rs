@@ -1,19 +1,19 @@
-//! One line of words: asked, answered, printed; a followed log is taken up again when the supervisor returns.
+//! One line of words: asked, answered, printed as it comes.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     ops::ControlFlow,
     path::Path,
-    time::Duration,
 };
 
-use ipc_proto::control::{LogLine, Request, Response};
+use ipc_proto::control::{Request, Response};
 
 use super::{
-    args::Words,
-    client::{self, ClientError},
+    args::{DEFAULT_LINES, Words, WordsError},
+    away::{self, Away},
+    client,
     page::Page,
-    render,
+    question, render,
 };
 
 /// Exit status: it is done.
@@ -22,8 +22,6 @@ const REFUSED: u8 = 1;
 /// Exit status: wrong words.
 pub const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
-/// Between two attempts to reach a supervisor that is gone, while a log is followed.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What Ctrl-C does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +35,13 @@ pub enum Interrupt {
 /// Does what the words say; the answer is the exit status.
 pub fn words(words: Words, socket: &Path, json: bool, interrupt: Interrupt) -> u8 {
     if let Some(question) = words.question()
-        && let Err(why) = agreed(question)
+        && let Err(why) = question::agreed(question)
     {
         return complain(&why, REFUSED);
     }
-    let request = match words.request(ask_secret) {
+    let request = match words.request(question::ask) {
         Ok(request) => request,
+        Err(error @ WordsError::TooLong(_)) => return complain(&error.to_string(), REFUSED),
         Err(error) => return complain(&error.to_string(), USAGE),
     };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -63,49 +62,25 @@ pub fn words(words: Words, socket: &Path, json: bool, interrupt: Interrupt) -> u
 }
 
 async fn answer(socket: &Path, mut request: Request, json: bool) -> u8 {
-    let follows = matches!(request, Request::ShowLog { follow: true, .. });
-    let mut lines: Vec<LogLine> = Vec::new();
-    let mut last_id = None;
-    let mut told = false;
+    let follows = matches!(request, Request::ShowLog { follow: true, .. } | Request::WatchStatus);
+    let limited = matches!(request, Request::ShowLog { limit: DEFAULT_LINES, follow: false, .. });
+    let mut printer = Printer { json, follows, lines: 0, first_id: None };
+    let mut away = Away::default();
     loop {
-        let meanwhile = |answer: Response| match answer {
-            // What is waited for is said at once, and beside the answer, not in it.
-            Response::Waiting(why) => {
-                complain(&why, DONE);
-                ControlFlow::Continue(())
-            }
-            Response::Log { lines: page, .. } if !follows => {
-                lines.extend(page);
-                ControlFlow::Continue(())
-            }
-            streamed => {
-                if let Response::Log { lines, .. } = &streamed {
-                    last_id = lines.last().map(|line| line.id).or(last_id);
+        // The request of this attempt stays as it was asked.
+        let asked = request.clone();
+        let mut code = DONE;
+        let meanwhile = |answer: Response| {
+            if follows {
+                away.is_back();
+                if let Response::Log { lines, .. } = &answer {
+                    away::go_on_behind(&mut request, lines);
                 }
-                let now = Page::of_stdout();
-                let text = if json { render::json_lines(&streamed) } else { render::text(&streamed, now) };
-                print(&text)
             }
+            printer.meanwhile(&answer).map_break(|ended| code = ended)
         };
-        return match client::ask(socket, &request, meanwhile).await {
-            // A reader that closed the pipe has what it wanted.
-            Ok(None) => DONE,
-            Err(error @ ClientError::Socket(_)) if last_id.is_none() && !told => {
-                complain(&error.to_string(), UNREACHABLE)
-            }
-            Err(error) if follows => {
-                if !told {
-                    complain(&format!("{error}; waiting for it"), DONE);
-                    told = true;
-                }
-                tokio::time::sleep(AGAIN).await;
-                if let (Request::ShowLog { after_id, limit, .. }, Some(last)) = (&mut request, last_id) {
-                    // From here on nothing is left out.
-                    (*after_id, *limit) = (last, u32::MAX);
-                }
-                continue;
-            }
-            Err(error) => complain(&error.to_string(), UNREACHABLE),
+        return match client::ask(socket, &asked, meanwhile).await {
+            Ok(None) => code,
             Ok(Some(Response::Refused(reason))) => {
                 if json {
                     let _ = print(&render::json(&Response::Refused(reason.clone())));
@@ -113,58 +88,97 @@ async fn answer(socket: &Path, mut request: Request, json: bool) -> u8 {
                 complain(&reason, REFUSED)
             }
             Ok(Some(response)) => {
-                let response = match response {
-                    Response::Log { lines: page, more } => {
-                        lines.extend(page);
-                        Response::Log { lines, more }
-                    }
-                    other => other,
-                };
-                let text =
-                    if json { render::json(&response) } else { render::text(&response, Page::of_stdout()) };
-                let _ = print(&text);
+                if let ControlFlow::Break(code) = printer.last(&response) {
+                    return code;
+                }
+                if limited && printer.left_out() {
+                    complain(
+                        &format!("these are the newest {DEFAULT_LINES} lines; --limit N shows more"),
+                        DONE,
+                    );
+                }
                 DONE
             }
+            Err(error) => match away.gone(&error) {
+                Some(wait) => {
+                    if wait.first {
+                        complain("the supervisor is away, waiting", DONE);
+                    }
+                    tokio::time::sleep(wait.pause).await;
+                    continue;
+                }
+                None => complain(&error.to_string(), UNREACHABLE),
+            },
         };
     }
 }
 
-fn print(text: &str) -> ControlFlow<()> {
+/// Prints answers as they come, so that no more than a page of a log is ever held.
+struct Printer {
+    json: bool,
+    follows: bool,
+    /// Of a log, so far.
+    lines: usize,
+    first_id: Option<u64>,
+}
+
+impl Printer {
+    fn meanwhile(&mut self, answer: &Response) -> ControlFlow<u8> {
+        match answer {
+            // What is waited for is said at once, and beside the answer, not in it.
+            Response::Waiting(why) => {
+                complain(why, DONE);
+                ControlFlow::Continue(())
+            }
+            Response::Log { .. } if !self.follows => self.page(answer, false),
+            streamed if self.json => print(&render::json_lines(streamed)),
+            streamed => print(&render::text(streamed, Page::of_stdout())),
+        }
+    }
+
+    fn last(&mut self, answer: &Response) -> ControlFlow<u8> {
+        match answer {
+            Response::Log { .. } => self.page(answer, true),
+            other if self.json => print(&render::json(other)),
+            other => print(&render::text(other, Page::of_stdout())),
+        }
+    }
+
+    fn page(&mut self, answer: &Response, last: bool) -> ControlFlow<u8> {
+        let Response::Log { lines, .. } = answer else { return ControlFlow::Continue(()) };
+        let text = if self.json {
+            render::json_part(lines, self.lines, last)
+        } else {
+            render::text(answer, Page::of_stdout())
+        };
+        self.lines += lines.len();
+        self.first_id = self.first_id.or(lines.first().map(|line| line.id));
+        print(&text)
+    }
+
+    /// There are older lines than those that were printed.
+    fn left_out(&self) -> bool {
+        self.first_id.is_some_and(|id| id > 1) && self.lines >= DEFAULT_LINES as usize
+    }
+}
+
+/// Breaks with the exit status when nobody takes it any more.
+fn print(text: &str) -> ControlFlow<u8> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
+        // A reader that closed the pipe has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ControlFlow::Break(DONE),
+        Err(error) => {
+            ControlFlow::Break(complain(&format!("the answer cannot be written: {error}"), REFUSED))
+        }
     }
 }
 
 /// Says it on standard error; the answer is the code.
 pub fn complain(reason: &str, code: u8) -> u8 {
-    let text = render::text(&Response::Refused(reason.to_owned()), Page::default());
-    let _ = io::stderr().write_all(format!("cwmpctl: {text}").as_bytes());
+    let page = Page::of_stderr();
+    let text: String = reason.lines().map(|line| page.hang("", &format!("cwmpctl: {line}"))).collect();
+    let _ = io::stderr().write_all(text.as_bytes());
     code
-}
-
-/// Asks a person on the terminal; why it is not done, if it is not.
-fn agreed(question: &str) -> Result<(), String> {
-    let nothing = "nothing was done";
-    if !io::stdin().is_terminal() {
-        return Err(format!("{question} There is no terminal to ask on, so {nothing}: add --yes to do it"));
-    }
-    let _ = write!(io::stderr(), "{question} Go on? [y/N] ");
-    let mut line = String::new();
-    io::stdin().read_line(&mut line).map_err(|error| format!("{nothing}: {error}"))?;
-    match line.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(nothing.to_owned()),
-    }
-}
-
-/// From the terminal without showing it, or from the first line of standard input.
-fn ask_secret(name: &str) -> io::Result<String> {
-    if io::stdin().is_terminal() {
-        return rpassword::prompt_password(format!("{name}: "));
-    }
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
-    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use rustyline::{
     Config, Context, Editor, Helper,
     completion::{Completer, Pair},
@@ -14,16 +14,19 @@ use rustyline::{
     validate::Validator,
 };
 
-use super::{args::Arguments, run};
+use super::{
+    args::{Arguments, Words},
+    history::{self, HistoryFile},
+    line_limit, run, usage,
+};
 use crate::config::table::{self, Access, TABLE};
 
 const PROMPT: &str = "admin> ";
-const HISTORY: usize = 500;
 
 /// Reads lines until `exit` or the end of the input; the answer is the exit status.
 pub fn run(socket: &Path, json: bool) -> u8 {
     let config = Config::builder().completion_type(CompletionType::List);
-    let config = config.max_history_size(HISTORY).map(|config| config.build());
+    let config = config.max_history_size(history::MAX_LINES).map(|config| config.build());
     let editor = config.and_then(|config| {
         let history = MemHistory::with_config(&config);
         Editor::with_history(config, history)
@@ -33,6 +36,12 @@ pub fn run(socket: &Path, json: bool) -> u8 {
         Err(error) => return run::complain(&error.to_string(), run::USAGE),
     };
     editor.set_helper(Some(Completion));
+    line_limit::bind(&mut editor);
+    let file = HistoryFile::of_user();
+    for line in file.read(is_kept) {
+        // A history that does not take a line goes on without it.
+        let _ = editor.add_history_entry(line);
+    }
     loop {
         let line = match editor.readline(PROMPT) {
             Ok(line) => line,
@@ -40,6 +49,10 @@ pub fn run(socket: &Path, json: bool) -> u8 {
             Err(ReadlineError::Eof) => return run::DONE,
             Err(error) => return run::complain(&error.to_string(), run::USAGE),
         };
+        if line_limit::is_over(&line) {
+            run::complain(line_limit::SENTENCE, run::USAGE);
+            continue;
+        }
         let line = line.trim();
         if line.is_empty() {
             continue;
@@ -47,25 +60,27 @@ pub fn run(socket: &Path, json: bool) -> u8 {
         if matches!(line, "exit" | "quit") {
             return run::DONE;
         }
-        if !names_secret(line) {
-            // A history that does not take a line goes on without it.
-            let _ = editor.add_history_entry(line);
+        if is_kept(line) && matches!(editor.add_history_entry(line), Ok(true)) {
+            file.add(line);
         }
         obey(line, socket, json);
     }
 }
 
 fn obey(line: &str, socket: &Path, json: bool) {
-    let command = Arguments::command().no_binary_name(true).name("admin>").bin_name("");
-    let parsed = command.try_get_matches_from(split(line)).and_then(|m| Arguments::from_arg_matches(&m));
-    match parsed {
+    match parse(line) {
         Ok(Arguments { words: Some(words), json: here, .. }) => {
             run::words(words, socket, json || here, run::Interrupt::Returns);
         }
         Ok(_) => {}
         // Help comes this way too.
-        Err(error) => drop(error.print()),
+        Err(error) => drop(usage::explain(&error, &[line.to_owned()])),
     }
+}
+
+fn parse(line: &str) -> Result<Arguments, clap::Error> {
+    let command = Arguments::tree().no_binary_name(true).name("admin>").bin_name("");
+    command.try_get_matches_from(split(line)).and_then(|m| Arguments::from_arg_matches(&m))
 }
 
 /// A line as words. What follows `set` is one word, so that a value may hold spaces.
@@ -78,9 +93,19 @@ fn split(line: &str) -> Vec<String> {
     }
 }
 
-/// True for the `set` of a secret: it is kept in no history.
-fn names_secret(line: &str) -> bool {
-    line.split(['=', ' ', '\t']).any(|word| table::row(word).is_ok_and(|row| row.secret))
+/// True for a line of the history: its words are right, and it sets no secret, not even one with a wrong name.
+fn is_kept(line: &str) -> bool {
+    if line.len() > history::MAX_LINE || usage::names_secret(line) {
+        return false;
+    }
+    match parse(line) {
+        Ok(Arguments { words: Some(Words::Set { assignment }), .. }) => {
+            assignment.split_once('=').is_some_and(|(name, _)| table::row(name.trim()).is_ok())
+        }
+        Ok(_) => true,
+        // Help.
+        Err(error) => !error.use_stderr(),
+    }
 }
 
 /// Completes words from the command line's own tree, and parameter names from the table.
@@ -105,9 +130,9 @@ impl Completion {
 }
 
 fn words_after(before: &[&str]) -> Vec<String> {
-    let top = Arguments::command();
+    let top = Arguments::tree();
     let mut command = &top;
-    for word in before.iter().filter(|word| !word.starts_with('-')) {
+    for word in before.iter().filter(|word| !word.starts_with('-') && **word != "help") {
         match command.find_subcommand(word) {
             Some(next) => command = next,
             None => return Vec::new(),
@@ -157,6 +182,7 @@ mod tests {
     fn words_and_names_are_completed() {
         assert_eq!(Completion::candidates(&["cwmp", "show"], "c"), ["config", "client"]);
         assert_eq!(Completion::candidates(&["cwmp", "show", "client"], "l"), ["log"]);
+        assert_eq!(Completion::candidates(&["help", "cwmp"], "sh"), ["show"]);
         assert_eq!(Completion::candidates(&["set"], "cwmp.acs_u"), ["cwmp.acs_url=", "cwmp.acs_username="]);
         assert_eq!(Completion::candidates(&["cwmp", "show", "log"], "--f"), ["--follow"]);
         assert!(Completion::candidates(&["set"], "cwmp.con_req_url").is_empty());
@@ -167,7 +193,28 @@ mod tests {
     fn a_value_may_hold_spaces_and_a_secret_stays_out_of_the_history() {
         assert_eq!(split("set cwmp.provisioning_code=a b"), ["set", "cwmp.provisioning_code=a b"]);
         assert_eq!(split("cwmp  show client log"), ["cwmp", "show", "client", "log"]);
-        assert!(names_secret("set cwmp.acs_password=x") && !names_secret("set cwmp.acs_url=x"));
+    }
+
+    #[test]
+    fn the_history_keeps_right_words_and_no_secret() {
+        for line in ["set cwmp.acs_url=x", "cwmp show log --follow", "help cwmp", "get cwmp.acs_username"] {
+            assert!(is_kept(line), "{line}");
+        }
+        for line in [
+            "set cwmp.acs_password=x",
+            "set  cwmp.acs_password = x",
+            "set \"cwmp.acs_password=x\"",
+            "set cwmp.acs_pasword=x",
+            "set cwmp.acs_pasword x",
+            "set Device.ManagementServer.Password=x",
+            "ste cwmp.acs_pasword=x",
+            "set cwmp.acs_url x",
+            "show cwmp cwmp.acs_password",
+            "hunter2",
+        ] {
+            assert!(!is_kept(line), "{line}");
+        }
+        assert!(!is_kept(&format!("set cwmp.acs_url={}", "x".repeat(1000))));
     }
 
     #[test]
@@ -181,7 +228,7 @@ mod tests {
             "cwmp show status",
             "cwmp restart",
         ] {
-            let command = Arguments::command().no_binary_name(true);
+            let command = Arguments::tree().no_binary_name(true);
             assert!(command.try_get_matches_from(split(line)).is_ok(), "{line}");
         }
     }

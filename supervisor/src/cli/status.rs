@@ -75,7 +75,8 @@ pub fn status(status: &Status, now: UtcTime, page: Page) -> String {
         line("", reason.clone());
     }
     let url = &status.connection_request_url;
-    line("Connection request", if url.is_empty() { "cannot come in".to_owned() } else { url.clone() });
+    let open = |url: &str| format!("{url} (its port is open)");
+    line("Connection request", if url.is_empty() { "cannot come in".to_owned() } else { open(url) });
     if let Some(problem) = &status.connection_request_problem {
         line("", problem.clone());
     }

@@ -65,7 +65,8 @@ pub async fn serve(listener: Listener, limit: Duration, hub: mpsc::Sender<Comman
 /// Clients of one role at the same time.
 const fn places_for(role: Role) -> usize {
     match role {
-        Role::Admin => 32,
+        // More than there are live views: who looks does not keep out who acts.
+        Role::Admin => 40,
         Role::Viewer => 16,
         Role::Nobody => 4,
     }

@@ -63,16 +63,20 @@ impl Views {
         limit: Duration,
     ) -> Result<(), ChannelError> {
         let follows = matches!(request, Request::ShowLog { follow: true, .. } | Request::WatchStatus);
-        let places = Arc::clone(&self.places);
-        let Ok(_place) = places.try_acquire_owned() else {
-            let busy = format!("busy: {MAX_STREAMS} live views are open already: end some of them");
-            return to.send(&Response::Refused(busy), limit).await;
+        let _place = if follows {
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+                let busy = format!("busy: {MAX_STREAMS} live views are open already: end some of them");
+                return to.send(&Response::Refused(busy), limit).await;
+            };
+            Some(place)
+        } else {
+            None
         };
         let view = async {
             match request {
                 Request::ShowLog { log, after_id, since, limit: newest, follow } => {
                     let in_use = self.progress.borrow().in_use;
-                    let query = LogQuery { log, after_id, since, newest: Some(newest), in_use };
+                    let query = LogQuery { log, after_id, since, newest: Some(newest.max(1)), in_use };
                     self.log(query, follow, to, limit).await
                 }
                 _ => self.watch_status(to, limit).await,

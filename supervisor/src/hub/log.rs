@@ -3,6 +3,7 @@
 use ipc_proto::{
     UtcTime,
     control::{LogEntry, Source},
+    shown::shown as clean,
     worker::{ClientLine, Reply},
 };
 
@@ -86,8 +87,4 @@ impl Hub {
             self.store.log_line(NewLine { at, entry });
         }
     }
-}
-
-fn clean(text: &str, max: usize) -> String {
-    text.chars().take(max).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

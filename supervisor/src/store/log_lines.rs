@@ -10,6 +10,8 @@ use super::log::{LogQuery, NewLine};
 
 /// The newest so many lines of each log are kept.
 const MAX_LINES: i64 = 20_000;
+/// At the most so many are dropped at once: the store's thread has promises to keep meanwhile.
+const MAX_DROPPED: i64 = 5000;
 /// Lines of one page: with 1000 characters each they fit into a frame.
 pub const LOG_PAGE: usize = 500;
 
@@ -43,13 +45,14 @@ pub fn add(transaction: &Transaction<'_>, line: &NewLine) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Drops the oldest lines over the limit.
+/// Drops the oldest lines over the limit, a bounded number each time.
 pub fn cap(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    for drop in [
-        "DELETE FROM config_log WHERE id <= (SELECT max(id) FROM config_log) - ?1",
-        "DELETE FROM client_log WHERE id <= (SELECT max(id) FROM client_log) - ?1",
-    ] {
-        transaction.prepare_cached(drop)?.execute([MAX_LINES])?;
+    for table in ["config_log", "client_log"] {
+        let drop = format!(
+            "DELETE FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ?1
+                AND id < (SELECT min(id) FROM {table}) + ?2"
+        );
+        transaction.prepare_cached(&drop)?.execute([MAX_LINES, MAX_DROPPED])?;
     }
     Ok(())
 }
@@ -62,6 +65,12 @@ pub fn read(db: &Connection, query: &LogQuery) -> rusqlite::Result<Vec<LogLine>>
     };
     let since = query.since.map_or(i64::MIN, UtcTime::millis);
     let mut after = signed(query.after_id);
+    let last = format!("SELECT max(id) FROM {table}");
+    let last: Option<i64> = db.prepare_cached(&last)?.query_row([], |row| row.get(0))?;
+    if after > last.unwrap_or(0) {
+        // The log was made anew, and its ids with it.
+        after = 0;
+    }
     if let Some(newest) = query.newest {
         let first = format!(
             "SELECT min(id) FROM (SELECT id FROM {table} WHERE id > ?1 AND at >= ?2 ORDER BY id DESC LIMIT ?3)"
@@ -115,4 +124,17 @@ fn line(row: &Row<'_>, query: &LogQuery) -> rusqlite::Result<LogLine> {
 /// SQLite's integers have a sign.
 fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Writes so many lines straight into a file.
+#[cfg(test)]
+pub fn fill_client_log(path: &std::path::Path, count: u64) {
+    let db = Connection::open(path).unwrap();
+    db.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+         INSERT INTO client_log (id, at, session, what, detail, took_ms)
+         SELECT i, i, 1, 'GetParameterValues', '1: Device.ManagementServer.PeriodicInformInterval -> 1 entry', 3 FROM n",
+        [signed(count)],
+    )
+    .unwrap();
 }

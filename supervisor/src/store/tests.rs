@@ -165,6 +165,9 @@ fn log_lines_are_read_by_id_before_they_were_due_on_disk() {
     assert_eq!(ids(LogQuery { after_id: 8, ..ALL }), [9, 10]);
     assert_eq!(ids(LogQuery { newest: Some(3), ..ALL }), [8, 9, 10]);
     assert!(ids(LogQuery { newest: Some(0), ..ALL }).is_empty());
+    assert!(ids(LogQuery { after_id: 10, ..ALL }).is_empty());
+    // Of a log that is no more.
+    assert_eq!(ids(LogQuery { after_id: 11, newest: Some(1), ..ALL }), [10]);
     assert_eq!(ids(LogQuery { since: Some(UtcTime::from_millis(10)), ..ALL }), [10]);
 }
 
@@ -179,6 +182,57 @@ fn a_log_is_capped_and_its_ids_go_on() {
     }
     assert_eq!(read(&store, ALL)[0].id, 1001);
     assert_eq!(read(&store, LogQuery { newest: Some(1), ..ALL })[0].id, 21_000);
+}
+
+/// In KiB, of this process, at its highest since the last look.
+fn peak_memory(reset: bool) -> u64 {
+    if reset {
+        fs::write("/proc/self/clear_refs", "5").unwrap();
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+#[ignore = "slow"]
+fn a_log_of_a_million_lines_is_read_and_cut_within_bounds() {
+    const LINES: u64 = 1_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).0.close();
+    log_lines::fill_client_log(&dir.path().join("log.db"), LINES);
+    let before = peak_memory(true);
+    let started = Instant::now();
+    let (store, _, _) = open(dir.path());
+    println!("opened after {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "opened after {:?}", started.elapsed());
+    let now = UtcTime::from_millis(i64::try_from(LINES).unwrap());
+    let newest = Some(1000);
+    for (query, first) in [
+        (LogQuery { newest, ..ALL }, LINES - 999),
+        (LogQuery { newest: Some(u32::MAX), ..ALL }, 1),
+        (LogQuery { after_id: LINES - 5, ..ALL }, LINES - 4),
+        (LogQuery { since: Some(now), newest, ..ALL }, LINES),
+        (LogQuery { since: Some(now), ..ALL }, LINES),
+        (LogQuery { since: Some(UtcTime::from_millis(500_000)), newest, ..ALL }, LINES - 999),
+    ] {
+        let started = Instant::now();
+        let lines = read(&store, query);
+        println!("{query:?}: {} lines after {:?}", lines.len(), started.elapsed());
+        assert!(lines[0].id == first && lines.len() <= LOG_PAGE, "{query:?}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{query:?}: {:?}", started.elapsed());
+    }
+    // What is over the limit goes in steps, none of which keeps the store's thread.
+    let mut steps = 0;
+    while read(&store, ALL)[0].id < LINES - 20_000 {
+        let started = Instant::now();
+        store.log_line(told(1));
+        read(&store, LogQuery { newest: Some(1), ..ALL });
+        assert!(started.elapsed() < Duration::from_secs(2), "step {steps}: {:?}", started.elapsed());
+        steps += 1;
+    }
+    println!("cut in {steps} steps, {} KiB above the start", peak_memory(false) - before);
+    assert!(peak_memory(false) - before < 16 * 1024, "{} KiB more", peak_memory(false) - before);
 }
 
 #[test]
