@@ -186,16 +186,16 @@ mod tests {
         let first = refusals.refused(NOW, Some(ip(7)), WRONG);
         assert_eq!(first.as_deref(), Some("from 10.0.0.7: wrong user name or password"));
         let mut lines = Vec::new();
-        // A day of a thousand a second, looked at each second.
+        // A day of it, looked at each second.
         for second in 0..86_400 {
             let now = NOW + SECOND * second;
-            for _ in 0..1000 {
+            for _ in 0..if second <= 10 { 1000 } else { 10 } {
                 assert_eq!(refusals.refused(now, Some(ip(7)), WRONG), None);
             }
             lines.extend(refusals.report(now));
         }
         assert_eq!(lines[0], "11,000 from 10.0.0.7 in 10 s: wrong user name or password");
-        assert_eq!(lines[1], "20,000 from 10.0.0.7 in 20 s: wrong user name or password");
+        assert_eq!(lines[1], "200 from 10.0.0.7 in 20 s: wrong user name or password");
         assert!(lines.len() < 160, "{}", lines.len());
     }
 

@@ -57,6 +57,8 @@ pub enum Fact {
     ConReqPassword,
     /// Path of ConnectionRequestURL, with its slash.
     ConReqPath,
+    /// ConnectionRequestURL as the ACS last had it: another one raises 4 VALUE CHANGE. None: it never had one.
+    ConReqUrlTold,
     /// This device's own phase of periodic informs, in milliseconds since 1970.
     PeriodicPhase,
     /// RetryCount of the next Inform.
@@ -67,7 +69,7 @@ pub enum Fact {
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
         (Self::Oui, "oui"),
@@ -77,6 +79,7 @@ impl Fact {
         (Self::ParameterKey, "parameter_key"),
         (Self::ConReqPassword, "con_req_password"),
         (Self::ConReqPath, "con_req_path"),
+        (Self::ConReqUrlTold, "con_req_url_told"),
         (Self::PeriodicPhase, "periodic_phase"),
         (Self::RetryCount, "retry_count"),
         (Self::RetriesSinceBoot, "retries_since_boot"),
