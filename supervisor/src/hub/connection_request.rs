@@ -61,8 +61,10 @@ impl Hub {
     pub(super) fn url_due(&self) -> Option<bool> {
         let known = self.knocking.local.is_some() || !self.settings.connection_request.host.is_empty();
         let in_use = self.progress.borrow().in_use == self.revision();
-        let has_acs = self.config.as_ref().is_some_and(|config| config.acs.is_some());
-        let url = self.state.url_to_tell().filter(|_| known && in_use && has_acs)?;
+        let config = self.config.as_ref().filter(|config| config.acs.is_some())?;
+        // A port that could not be had is tried again soon: that opens no session, but the next one tells it.
+        let tried = config.connection_request.is_some() && !matches!(self.knocking.listening, Some(Ok(_)));
+        let url = self.state.url_to_tell().filter(|_| known && in_use && !tried)?;
         Some(self.knocking.attempted.as_deref() != Some(url))
     }
 
