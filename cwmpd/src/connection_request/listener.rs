@@ -91,10 +91,10 @@ pub async fn serve(
         };
         while tasks.try_join_next().is_some() {}
         clients.retain(|client| !client.task.is_finished());
-        if clients.len() >= MAX_CLIENTS {
-            if let Some(source) = drop_one(&mut clients) {
-                record.refused(Some(source), "too many connections at once");
-            }
+        if clients.len() >= MAX_CLIENTS
+            && let Some(source) = drop_one(&mut clients)
+        {
+            record.refused(Some(source), "too many connections at once");
         }
         let source = as_limited(from.ip());
         let (judge, accepted, record) = (Arc::clone(&judge), accepted.clone(), Arc::clone(&record));
