@@ -10,7 +10,7 @@ use ipc_proto::{
     UtcTime,
     channel::ChannelError,
     version::HelloError,
-    worker::{NextSession, Outcome, Push, Report, SessionId, Why, WorkerConfig},
+    worker::{ClientLine, NextSession, Outcome, Push, Report, SessionId, Why, WorkerConfig},
 };
 use nix::time::{ClockId, clock_gettime};
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     agenda::{self, Agenda, Now, Plan},
-    connection_request::Port,
+    connection_request::{News, Port},
     link::{ConnectError, Incoming, Link, LinkLost},
     session::told::Told,
     test_points::{reach, reach_once_written},
@@ -154,7 +154,7 @@ impl Driver {
                     None => return Ended::Lost(LinkLost.to_string()),
                 },
                 Some(()) = self.requests.recv() => self.agenda(agenda::Input::ConnectionRequest),
-                () = self.port.opened_late() => self.tell_listening(),
+                news = self.port.news() => self.heard(news),
                 () = sleep(until.min(LONGEST_SLEEP)), if deadline.is_some() => self.agenda(agenda::Input::Tick),
             }
         }
@@ -204,6 +204,19 @@ impl Driver {
                 future: Box::pin(run_session(self.link.clone(), self.config.subscribe(), why, opened)),
                 id,
             });
+        }
+    }
+
+    fn heard(&mut self, news: News) {
+        match news {
+            News::Opened => self.tell_listening(),
+            News::Refused(lines) => {
+                for detail in lines {
+                    let what = "connection requests refused".to_owned();
+                    let at = UtcTime::now();
+                    self.link.tell(ClientLine { at, session: None, what, detail, took_ms: None });
+                }
+            }
         }
     }
 

@@ -184,6 +184,8 @@ pub enum Query {
         why: Why,
         /// Our address on the connection to the ACS, once there is one: the host of ConnectionRequestURL.
         local: Option<IpAddr>,
+        /// The ACS's, by which the supervisor notices that ours on the way to it has changed.
+        peer: Option<IpAddr>,
     },
     /// The ACS has answered the Inform that carried these events. Committed, then `Done`.
     InformAcknowledged {
@@ -354,11 +356,14 @@ pub enum EventCode {
     Periodic,
     /// 6 CONNECTION REQUEST
     ConnectionRequest,
+    /// 4 VALUE CHANGE
+    ValueChange,
 }
 
 impl EventCode {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Bootstrap, Self::Boot, Self::Periodic, Self::ConnectionRequest];
+    pub const ALL: [Self; 5] =
+        [Self::Bootstrap, Self::Boot, Self::Periodic, Self::ConnectionRequest, Self::ValueChange];
 
     /// As it stands in an Inform.
     pub const fn text(self) -> &'static str {
@@ -367,6 +372,7 @@ impl EventCode {
             Self::Boot => "1 BOOT",
             Self::Periodic => "2 PERIODIC",
             Self::ConnectionRequest => "6 CONNECTION REQUEST",
+            Self::ValueChange => "4 VALUE CHANGE",
         }
     }
 }

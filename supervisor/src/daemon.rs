@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     control,
-    device::{boot, identity},
+    device::{addresses, boot, identity},
     hub::{
         Hub, Parts,
         boot::Start,
@@ -27,6 +27,8 @@ use crate::{
 
 /// Commands that may wait for the hub.
 const MAX_COMMANDS: usize = 256;
+/// Changes of addresses come in swarms: so long is waited for the last of them.
+const ADDRESS_DAMPING: Duration = Duration::from_secs(5);
 
 /// Owns the device's CWMP configuration, data model and store, and runs cwmpd.
 #[derive(Debug, Parser)]
@@ -111,6 +113,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let views = control::Views::new(store.log_reader(), status.clone(), follow, hub.clone());
     tokio::spawn(control::serve(control_socket, limit, hub.clone(), views));
     tokio::spawn(worker::serve(worker_socket, user.uid, settings.timing, hub.clone()));
+    match addresses::Changes::open() {
+        Ok(changes) => drop(tokio::spawn(follow_addresses(changes, settings.timing.second_ms, hub.clone()))),
+        Err(error) => tracing::warn!("changes of this device's addresses are not noticed: {error}"),
+    }
     eprintln!("ready: {}", control_path.display());
     let (launcher, news) = launch::Launcher::start(&settings, user, worker_path.clone());
     let parts = Parts { settings, device, state, store, launcher, news, warnings, progress, status };
@@ -126,6 +132,19 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Tells the hub when an address or a route has changed, some CWMP seconds later.
+async fn follow_addresses(mut changes: addresses::Changes, second_ms: u32, hub: mpsc::Sender<Command>) {
+    let damping = ADDRESS_DAMPING * second_ms / 1000;
+    let error = loop {
+        match changes.next(damping).await {
+            Ok(()) if hub.send(Command::AddressesChanged).await.is_err() => return,
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    tracing::warn!("changes of this device's addresses are not noticed any more: {error}");
 }
 
 fn make_runtime_dir(settings: &Settings) -> anyhow::Result<()> {

@@ -53,6 +53,12 @@ impl Builder {
         self
     }
 
+    /// The address that connection requests come in by, and the host of their URL; empty: found by the device.
+    pub fn connection_requests(mut self, address: &str, host: &str) -> Self {
+        (self.settings.listen, self.settings.host) = (address.to_owned(), host.to_owned());
+        self
+    }
+
     /// A factory value by its CLI name; `value` is TOML, so text stands in quotes.
     pub fn factory(mut self, name: &str, value: &str) -> Self {
         self.settings.factory.push((name.to_owned(), value.to_owned()));

@@ -1,5 +1,7 @@
 //! The settings file of the device under test, as text.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use ipc_proto::UtcTime;
@@ -18,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) reply_ms: u32,
     pub(crate) session_max_s: u32,
     pub(crate) send_ms: u32,
+    pub(crate) listen: String,
+    pub(crate) host: String,
     pub(crate) factory: Vec<(String, String)>,
     pub(crate) extra: String,
 }
@@ -33,10 +37,19 @@ impl Default for Settings {
             reply_ms: 5000,
             session_max_s: 60,
             send_ms: 5000,
+            listen: "127.0.0.1".to_owned(),
+            host: "127.0.0.1".to_owned(),
             factory: Vec::new(),
             extra: String::new(),
         }
     }
+}
+
+/// A port that stays the device's own over its restarts: outside of those that the kernel gives away.
+fn free_port() -> u16 {
+    let random = || RandomState::new().build_hasher().finish();
+    let ports = std::iter::repeat_with(|| 10_000 + (random() % 20_000) as u16).take(1000);
+    ports.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
 }
 
 impl Settings {
@@ -72,8 +85,8 @@ program = {worker}
 user = {user}
 
 [connection_request]
-listen = "127.0.0.1:0"
-host = "127.0.0.1"
+listen = "{listen}:{port}"
+host = "{host}"
 
 [timing]
 second_ms = {second}
@@ -86,6 +99,9 @@ send_ms = {send}
 {factory}
 {extra}
 "#,
+            listen = self.listen,
+            host = self.host,
+            port = free_port(),
             state = path("state"),
             run = path("run"),
             boot_id = path("boot-id"),

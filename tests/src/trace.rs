@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// With `-D` the program keeps the process id that its parent knows.
 pub fn words(file: &str) -> Vec<&str> {
     const CALLS: &str =
-        "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg,read,readv,recvfrom,recvmsg";
+        "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg,read,readv,recvfrom,recvmsg,connect";
     vec!["strace", "-D", "-f", "-yy", "-s", "1024", "-e", CALLS, "-o", file]
 }
 

@@ -91,6 +91,7 @@ fn every_parameter_is_shown_and_no_secret_is() {
         "periodicinformenable",
         "periodicinforminterval",
         "con_req_url",
+        "con_req_enable",
         "con_req_username",
         "con_req_password",
         "manage_upgrade",

@@ -35,7 +35,7 @@ fn what_is_wrong_is_named_with_its_line() {
         ("launch = \"child\"", "launch = \"sometimes\"", "`child` or `external`"),
         ("second_ms = 10", "second_ms = 0", "second_ms: must be from 1"),
         ("second_ms = 10", "second_ms = \"ten\"", "expected u32"),
-        ("listen = \"127.0.0.1:0\"", "listen = \"everywhere\"", "listen: an address and a port"),
+        ("listen = \"127.0.0.1:", "listen = \"everywhere:", "listen: an address and a port"),
         (
             "cwmp.acs_response_timeout = ",
             "cwmp.acs_response_timeout = 9",

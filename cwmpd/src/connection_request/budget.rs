@@ -1,6 +1,6 @@
 //! How much is allowed per time, counted in tokens over a clock that is an argument.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 /// Sources that are remembered at the most.
 const MAX_SOURCES: usize = 256;
@@ -45,7 +45,7 @@ impl Budget {
 #[derive(Debug)]
 pub struct Budgets {
     each: Budget,
-    sources: HashMap<u128, Budget>,
+    sources: HashMap<IpAddr, Budget>,
 }
 
 impl Budgets {
@@ -55,7 +55,7 @@ impl Budgets {
     }
 
     /// Takes a token of that source. A source for which the table has no room counts as spent.
-    pub fn take(&mut self, now: Duration, source: u128) -> bool {
+    pub fn take(&mut self, now: Duration, source: IpAddr) -> bool {
         if !self.sources.contains_key(&source) && self.sources.len() >= MAX_SOURCES {
             self.sources.retain(|_, budget| !budget.is_full(now));
             if self.sources.len() >= MAX_SOURCES {
@@ -71,6 +71,10 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn ip(n: u32) -> IpAddr {
+        IpAddr::from(n.to_be_bytes())
+    }
 
     #[test]
     fn a_burst_and_then_one_a_second() {
@@ -88,13 +92,13 @@ mod tests {
     fn one_source_does_not_use_up_another_ones_and_the_table_is_limited() {
         let mut budgets = Budgets::new(Budget::new(2, SECOND));
         let now = SECOND * 10;
-        assert_eq!([(); 3].map(|()| budgets.take(now, 1)), [true, true, false]);
-        assert!(budgets.take(now, 2));
+        assert_eq!([(); 3].map(|()| budgets.take(now, ip(1))), [true, true, false]);
+        assert!(budgets.take(now, ip(2)));
         for source in 0..10_000 {
-            budgets.take(now, source);
+            budgets.take(now, ip(source));
         }
         assert_eq!(budgets.sources.len(), MAX_SOURCES);
-        assert!(!budgets.take(now, 20_000));
-        assert!(budgets.take(now + SECOND * 10, 20_000), "who was quiet is forgotten");
+        assert!(!budgets.take(now, ip(20_000)));
+        assert!(budgets.take(now + SECOND * 10, ip(20_000)), "who was quiet is forgotten");
     }
 }

@@ -12,8 +12,8 @@ use subtle::ConstantTimeEq as _;
 const REALM: &str = "cwmp";
 /// How long a nonce is good.
 const LIFE: Duration = Duration::from_secs(300);
-/// Uses of nonces that are remembered; only who knows the password makes one.
-const MAX_USES: usize = 1024;
+/// Uses of nonces that are remembered: more than are accepted within the life of one.
+const MAX_USES: usize = 2048;
 
 /// Which nonces were given, and used: nothing is kept of those that were only given.
 pub struct Digest {
@@ -30,15 +30,21 @@ pub struct Login<'a> {
     pub password: &'a str,
 }
 
+/// A use of a nonce, to be remembered when it is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    nonce: [u8; 32],
+    count: u32,
+    given: Duration,
+}
+
 /// What an Authorization header is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The right password, and not seen before.
-    Good,
+    /// The right password, and this use of a nonce was not accepted before.
+    Good(Use),
     /// The right password for a nonce that is too old: another one will do.
     Stale,
-    /// The right password, and more uses of nonces than can be remembered.
-    TooMany,
     /// Anything else, and why.
     Bad(&'static str),
 }
@@ -59,7 +65,7 @@ impl Digest {
     /// Judges an Authorization header for a request of `method` and `path`. An empty name or password lets
     /// nobody in.
     pub fn judge(
-        &mut self,
+        &self,
         now: Duration,
         login: Login<'_>,
         method: &str,
@@ -88,16 +94,21 @@ impl Digest {
         if now.saturating_sub(given) > LIFE {
             return Judgement::Stale;
         }
-        self.used.retain(|_, given| now.saturating_sub(*given) <= LIFE);
-        let used = (nonce, answer.count());
-        if self.used.contains_key(&used) {
+        let count = answer.count();
+        if self.used.contains_key(&(nonce, count)) {
             return Judgement::Bad("it was used before: a replay");
         }
-        if self.used.len() >= MAX_USES {
-            return Judgement::TooMany;
+        Judgement::Good(Use { nonce, count, given })
+    }
+
+    /// From now on this use is a replay. False when there is no room for it.
+    pub fn remember(&mut self, now: Duration, used: Use) -> bool {
+        self.used.retain(|_, given| now.saturating_sub(*given) <= LIFE);
+        let has_room = self.used.len() < MAX_USES;
+        if has_room {
+            self.used.insert((used.nonce, used.count), used.given);
         }
-        self.used.insert(used, given);
-        Judgement::Good
+        has_room
     }
 
     fn nonce(&self, millis: u64, random: [u8; 8]) -> [u8; 32] {

@@ -1,6 +1,6 @@
 //! What a connection request is answered, and whether it opens a session; pure (TR-069 3.2.2).
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use ipc_proto::worker::ConnectionRequest;
 
@@ -12,15 +12,23 @@ use super::{
 
 /// Fields of a head at the most.
 const MAX_FIELDS: usize = 64;
-/// Right requests: five at once, then one a second (CR-16).
+/// Right requests of one source: five at once, then one a second (CR-16).
 const RIGHT: Budget = Budget::new(5, Duration::from_secs(1));
+/// Right requests of all sources: twenty at once, then five a second.
+const ALL_RIGHT: Budget = Budget::new(20, Duration::from_millis(200));
 /// Wrong logins of one source that get another challenge: twenty at once, then one a second.
 const WRONG: Budget = Budget::new(20, Duration::from_secs(1));
+
+/// Why the first request of every login is refused.
+pub const NO_LOGIN: &str = "no login";
+/// Why a login with an old nonce is.
+pub const STALE: &str = "its nonce is too old";
 
 /// Judges requests, one after the other.
 pub struct Judge {
     digest: Digest,
-    right: Budget,
+    right: Budgets,
+    all_right: Budget,
     wrong: Budgets,
     wanted: Option<ConnectionRequest>,
     linked: bool,
@@ -68,7 +76,8 @@ impl Judge {
     pub fn new(key: [u8; 64]) -> Self {
         Self {
             digest: Digest::new(key),
-            right: RIGHT,
+            right: Budgets::new(RIGHT),
+            all_right: ALL_RIGHT,
             wrong: Budgets::new(WRONG),
             wanted: None,
             linked: false,
@@ -86,7 +95,7 @@ impl Judge {
     }
 
     /// Judges a whole head. Nothing that stands behind it matters (CR-08). `source` says who sends.
-    pub fn judge(&mut self, at: Moment, source: u128, head: &[u8]) -> Verdict {
+    pub fn judge(&mut self, at: Moment, source: IpAddr, head: &[u8]) -> Verdict {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         let whole = matches!(request.parse(head), Ok(httparse::Status::Complete(_)));
@@ -104,7 +113,7 @@ impl Judge {
         let login = Login { username: &wanted.username, password: wanted.password.expose() };
         let judgement = match (logins.next(), logins.next()) {
             // A challenge costs us nothing that could run out, so it is never refused.
-            (None, _) => return self.challenge(at, false, "no login"),
+            (None, _) => return self.challenge(at, false, NO_LOGIN),
             (Some(field), None) => match str::from_utf8(field.value) {
                 Ok(text) => self.digest.judge(at.now, login, method, &wanted.path, text),
                 Err(_) => Judgement::Bad("its login cannot be read"),
@@ -112,19 +121,23 @@ impl Judge {
             (Some(_), Some(_)) => Judgement::Bad("two logins"),
         };
         match judgement {
-            Judgement::Good if method != "GET" => {
+            Judgement::Good(_) if method != "GET" => {
                 Verdict::refused("405 Method Not Allowed", "another method than GET")
             }
-            Judgement::Good if !self.linked => {
+            Judgement::Good(_) if !self.linked => {
                 Verdict::refused("503 Service Unavailable", "there is no link to the supervisor")
             }
-            Judgement::Good if self.right.take(at.now) => {
+            // Its own share first: who floods with the right password uses up nobody else's. Only what is accepted
+            // is remembered, so refusals cannot fill the memory of nonces.
+            Judgement::Good(used)
+                if self.right.take(at.now, source)
+                    && self.all_right.take(at.now)
+                    && self.digest.remember(at.now, used) =>
+            {
                 Verdict { status: "200 OK", challenge: None, refusal: None }
             }
-            Judgement::Good | Judgement::TooMany => {
-                Verdict::refused("503 Service Unavailable", "too many connection requests")
-            }
-            Judgement::Stale => self.challenge(at, true, "its nonce is too old"),
+            Judgement::Good(_) => Verdict::refused("503 Service Unavailable", "too many connection requests"),
+            Judgement::Stale => self.challenge(at, true, STALE),
             Judgement::Bad(why) if self.wrong.take(at.now, source) => self.challenge(at, false, why),
             Judgement::Bad(_) => {
                 Verdict::refused("503 Service Unavailable", "too many wrong logins from there")

@@ -21,8 +21,9 @@ use tokio::{
 };
 
 use super::{
-    budget::Budget,
     judge::{Judge, Moment, Verdict},
+    record::Record,
+    refusals::as_limited,
 };
 
 /// Connections at the most.
@@ -33,8 +34,6 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 const MAX_HEAD: usize = 8 * 1024;
 /// How long a client may go on sending after it has its answer.
 const LINGER: Duration = Duration::from_secs(1);
-/// Lines of the log: thirty at once, then one in two seconds.
-const LINES: Budget = Budget::new(30, Duration::from_secs(2));
 
 /// Opens the port, for both families where the address is `[::]`.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -66,20 +65,25 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// A connection of someone.
 struct Client {
-    source: u128,
+    source: IpAddr,
     task: AbortHandle,
 }
 
 /// Takes connections until it is dropped; all of them end with it.
-pub async fn serve(listener: TcpListener, judge: Arc<Mutex<Judge>>, accepted: mpsc::Sender<()>) {
-    let log = Arc::new(Mutex::new(Log { lines: LINES, left_out: 0 }));
+pub async fn serve(
+    listener: TcpListener,
+    judge: Arc<Mutex<Judge>>,
+    accepted: mpsc::Sender<()>,
+    record: Arc<Record>,
+) {
     let mut tasks = JoinSet::new();
     let mut clients: VecDeque<Client> = VecDeque::new();
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                note(&log, None, &format!("cannot take a connection: {error}"));
+                tracing::debug!("cannot take a connection: {error}");
+                record.refused(None, "the system gives no connection");
                 // Out of file descriptors, most likely: they come back.
                 sleep(Duration::from_millis(100)).await;
                 continue;
@@ -87,51 +91,54 @@ pub async fn serve(listener: TcpListener, judge: Arc<Mutex<Judge>>, accepted: mp
         };
         while tasks.try_join_next().is_some() {}
         clients.retain(|client| !client.task.is_finished());
-        if clients.len() >= MAX_CLIENTS {
-            drop_one(&mut clients);
-            note(&log, None, "too many connections at once: an idle one was dropped");
+        if clients.len() >= MAX_CLIENTS
+            && let Some(source) = drop_one(&mut clients)
+        {
+            record.refused(Some(source), "too many connections at once");
         }
-        let source = source(from.ip());
-        let (judge, accepted, log) = (Arc::clone(&judge), accepted.clone(), Arc::clone(&log));
-        let task = tasks.spawn(async move {
-            if let Some(why) = client(stream, source, &judge, &accepted).await {
-                note(&log, Some(from.ip()), why);
-            }
-        });
+        let source = as_limited(from.ip());
+        let (judge, accepted, record) = (Arc::clone(&judge), accepted.clone(), Arc::clone(&record));
+        let task = tasks.spawn(async move { client(stream, from.ip(), &judge, &accepted, &record).await });
         clients.push_back(Client { source, task });
     }
 }
 
-/// Drops the oldest connection of the source that has the most of them: who has one keeps it.
-fn drop_one(clients: &mut VecDeque<Client>) {
-    let count = |source: u128| clients.iter().filter(|client| client.source == source).count();
+/// Drops the oldest connection of the source that has the most of them, and says which: who has one keeps it.
+fn drop_one(clients: &mut VecDeque<Client>) -> Option<IpAddr> {
+    let count = |source: IpAddr| clients.iter().filter(|client| client.source == source).count();
     // Of several with the same count the last is taken, so the oldest is made the last.
     let worst = clients.iter().enumerate().rev().max_by_key(|(_, client)| count(client.source));
-    if let Some(client) = worst.map(|(at, _)| at).and_then(|at| clients.remove(at)) {
-        client.task.abort();
-    }
+    let client = worst.map(|(at, _)| at).and_then(|at| clients.remove(at))?;
+    client.task.abort();
+    Some(client.source)
 }
 
-/// Serves one request; says why it was refused, if it was.
+/// Serves one request. Whoever refused it says so to the record before it is answered.
 async fn client(
     mut stream: TcpStream,
-    source: u128,
+    from: IpAddr,
     judge: &Mutex<Judge>,
     accepted: &mpsc::Sender<()>,
-) -> Option<&'static str> {
+    record: &Record,
+) {
     let head = match timeout(HEAD_TIME, read_head(&mut stream)).await {
-        Err(_) => return Some("no whole request within 5 s"),
-        Ok(Err(why)) => return why,
+        Err(_) => return record.refused(Some(from), "no whole request within 5 s"),
+        Ok(Err(None)) => return,
+        Ok(Err(Some(why))) => return record.refused(Some(from), why),
         Ok(Ok(head)) => head,
     };
     let verdict = match moment() {
-        Some(at) => judge.lock().unwrap_or_else(PoisonError::into_inner).judge(at, source, &head),
+        Some(at) => judge.lock().unwrap_or_else(PoisonError::into_inner).judge(at, as_limited(from), &head),
         None => Verdict {
             status: "503 Service Unavailable",
             challenge: None,
             refusal: Some("the kernel gives no random bytes"),
         },
     };
+    match verdict.refusal {
+        Some(why) => record.refused(Some(from), why),
+        None => record.accepted(from),
+    }
     let granted = verdict.refusal.is_none().then(|| Granted(accepted));
     // The answer comes first, then the session (CR-10); who has left in between is served all the same.
     let _ = timeout(LINGER, stream.write_all(verdict.text().as_bytes())).await;
@@ -139,7 +146,6 @@ async fn client(
     let _ = stream.shutdown().await;
     // Unread bytes would make the close a reset, which could take the answer with it.
     let _ = timeout(LINGER, drain(&mut stream)).await;
-    verdict.refusal
 }
 
 /// An accepted request; asks for its session when it is dropped, so that none is lost with its connection.
@@ -181,35 +187,4 @@ fn moment() -> Option<Moment> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).ok()?;
     Some(Moment { now, random })
-}
-
-/// Who sends, as limits see it: an IPv4 address, or the network of an IPv6 one.
-fn source(ip: IpAddr) -> u128 {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => u32::from(ip).into(),
-        IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,
-    }
-}
-
-/// Lines that may still be written, and those that were not.
-struct Log {
-    lines: Budget,
-    left_out: u32,
-}
-
-/// Writes a line, unless there are too many of them.
-fn note(log: &Mutex<Log>, from: Option<IpAddr>, why: &str) {
-    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
-    if !log.lines.take(now) {
-        log.left_out = log.left_out.saturating_add(1);
-        return;
-    }
-    let left_out = std::mem::take(&mut log.left_out);
-    let more =
-        if left_out > 0 { format!(" ({left_out} lines like this were left out)") } else { String::new() };
-    match from {
-        Some(ip) => tracing::info!("connection request of {} refused: {why}{more}", ip.to_canonical()),
-        None => tracing::info!("connection requests: {why}{more}"),
-    }
 }

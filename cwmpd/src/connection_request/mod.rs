@@ -4,6 +4,8 @@ mod budget;
 mod digest;
 mod judge;
 mod listener;
+mod record;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ use std::{
 
 use ipc_proto::worker::ConnectionRequest;
 use judge::Judge;
+use record::Record;
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -31,10 +34,20 @@ pub struct Port {
     judge: Arc<Mutex<Judge>>,
     /// Room for one: however many requests came, they ask for one session.
     accepted: mpsc::Sender<()>,
+    record: Arc<Record>,
     wanted: Option<SocketAddr>,
     /// The kernel gave a key to sign nonces with; without one nobody may come in.
     has_key: bool,
     state: State,
+}
+
+/// What the port has to tell.
+#[derive(Debug)]
+pub enum News {
+    /// A later attempt has got the port.
+    Opened,
+    /// Lines of the client log about refused requests.
+    Refused(Vec<String>),
 }
 
 enum State {
@@ -50,8 +63,9 @@ impl Port {
         let has_key = getrandom::fill(&mut key).is_ok();
         let (accepted, requests) = mpsc::channel(1);
         let state = State::Closed;
-        let port =
-            Self { judge: Arc::new(Mutex::new(Judge::new(key))), accepted, wanted: None, has_key, state };
+        let judge = Arc::new(Mutex::new(Judge::new(key)));
+        let record = Arc::new(Record::new());
+        let port = Self { judge, accepted, record, wanted: None, has_key, state };
         if !has_key {
             tracing::error!("no connection requests: the kernel gives no random bytes");
         }
@@ -84,15 +98,21 @@ impl Port {
         }
     }
 
-    /// Waits until another attempt has got the port; for ever while there is nothing to attempt.
-    pub async fn opened_late(&mut self) {
+    /// Waits for the next news; nothing is lost when it is cancelled.
+    pub async fn news(&mut self) -> News {
         loop {
-            let State::Failed { wait, again, .. } = &self.state else { return std::future::pending().await };
-            let wait = LONGEST_WAIT.min(*wait * 2);
-            sleep_until(*again).await;
-            self.open(wait);
+            let failed = match &self.state {
+                State::Failed { wait, again, .. } => Some((*wait, *again)),
+                State::Open { .. } | State::Closed => None,
+            };
+            let again = failed.map_or_else(Instant::now, |(_, again)| again);
+            tokio::select! {
+                lines = self.record.told() => return News::Refused(lines),
+                () = sleep_until(again), if failed.is_some() => {}
+            }
+            self.open(failed.map_or(FIRST_WAIT, |(wait, _)| LONGEST_WAIT.min(wait * 2)));
             if matches!(self.state, State::Open { .. }) {
-                return;
+                return News::Opened;
             }
         }
     }
@@ -103,7 +123,12 @@ impl Port {
         self.state = match bound {
             Ok((port, socket)) => {
                 tracing::info!("connection requests come in by port {port}");
-                let serving = listener::serve(socket, Arc::clone(&self.judge), self.accepted.clone());
+                let serving = listener::serve(
+                    socket,
+                    Arc::clone(&self.judge),
+                    self.accepted.clone(),
+                    Arc::clone(&self.record),
+                );
                 State::Open { port, task: tokio::spawn(serving) }
             }
             Err(error) => {

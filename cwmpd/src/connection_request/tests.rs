@@ -1,6 +1,9 @@
 //! Requests against the judge, with another implementation of Digest as the client.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use http_auth::{PasswordClient, PasswordParams};
 use ipc_proto::{Secret, worker::ConnectionRequest};
@@ -11,6 +14,7 @@ use super::{
 };
 
 const PATH: &str = "/0123456789abcdef";
+const ACS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const NOW: Duration = Duration::from_secs(1000);
 
 fn wanted(username: &str, password: &str) -> ConnectionRequest {
@@ -32,7 +36,7 @@ fn judge() -> Judge {
 fn ask(judge: &mut Judge, now: Duration, line: &str, authorization: Option<&str>) -> Verdict {
     let login = authorization.map_or_else(String::new, |text| format!("Authorization: {text}\r\n"));
     let head = format!("{line} HTTP/1.1\r\nHost: x\r\n{login}\r\n");
-    judge.judge(Moment { now, random: [3; 8] }, 1, head.as_bytes())
+    judge.judge(Moment { now, random: [3; 8] }, ACS, head.as_bytes())
 }
 
 fn get(judge: &mut Judge, now: Duration, authorization: Option<&str>) -> Verdict {
@@ -178,7 +182,7 @@ fn other_paths_and_other_methods_are_told_apart() {
     let query = format!("GET http://x:1{PATH}?a=b");
     assert_eq!(why(&ask(&mut judge, NOW, &query, Some(&right(&mut client)))).0, "200");
     assert_eq!(
-        judge.judge(Moment { now: NOW, random: [0; 8] }, 1, b"\x16\x03\r\n\r\n").status,
+        judge.judge(Moment { now: NOW, random: [0; 8] }, ACS, b"\x16\x03\r\n\r\n").status,
         "400 Bad Request"
     );
 }
@@ -216,6 +220,38 @@ fn a_flood_of_guesses_does_not_keep_the_acs_out() {
         "200",
         "an early nonce is still good"
     );
+}
+
+#[test]
+fn a_flood_with_the_right_password_uses_up_its_own_share_only() {
+    let mut judge = judge();
+    let mut flood = client(&mut judge, NOW);
+    // Six minutes of fifty a second, from one place.
+    for tick in 0..18_000 {
+        let now = NOW + Duration::from_millis(20) * tick;
+        if tick % 10_000 == 0 {
+            flood = client(&mut judge, now);
+        }
+        let text = right(&mut flood);
+        let head = format!("GET {PATH} HTTP/1.1\r\nAuthorization: {text}\r\n\r\n");
+        judge.judge(Moment { now, random: [3; 8] }, Ipv4Addr::LOCALHOST.into(), head.as_bytes());
+        if tick % 1000 == 999 {
+            let mut honest = client(&mut judge, now);
+            assert_eq!(why(&get(&mut judge, now, Some(&right(&mut honest)))), ("200", ""), "{now:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_turned_away_for_the_rate_is_no_replay() {
+    let mut judge = judge();
+    let mut client = client(&mut judge, NOW);
+    let texts: Vec<_> = (0..6).map(|_| right(&mut client)).collect();
+    let statuses: Vec<_> = texts.iter().map(|text| get(&mut judge, NOW, Some(text)).status).collect();
+    assert!(statuses[5].starts_with("503"), "{statuses:?}");
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(why(&get(&mut judge, later, Some(&texts[5]))).0, "200");
+    assert_eq!(why(&get(&mut judge, later, Some(&texts[5]))), ("401", "it was used before: a replay"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One session on the wire: the pure machine's actions carried out, its pages pumped.
 
-use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use ipc_proto::{
     UtcTime,
@@ -17,7 +17,7 @@ use tokio::{
 use super::SessionEnd;
 use crate::{
     http::{
-        Acs, HttpError, Patience,
+        Acs, Ends, HttpError, Patience,
         body::{Outgoing, Piece},
     },
     link::{Link, LinkLost},
@@ -55,8 +55,11 @@ pub async fn run_session(
             connected = connect(&config, &acs) => break (config, acs, connected),
         }
     };
-    let local = connected.as_ref().ok().and_then(|(_, local)| *local);
-    let opened = match link.query(Query::OpenSession { why, local }).await {
+    let (local, peer) = match &connected {
+        Ok((_, ends)) => (ends.local, Some(ends.peer)),
+        Err(_) => (None, None),
+    };
+    let opened = match link.query(Query::OpenSession { why, local, peer }).await {
         Err(LinkLost) => return SessionEnd::LinkLost,
         Ok(Reply::SessionOpened(opened)) => opened,
         Ok(Reply::Fault(fault)) => {
@@ -103,11 +106,11 @@ pub async fn run_session(
 }
 
 /// An open connection to the ACS, and our address on it.
-async fn connect(config: &WorkerConfig, acs: &AcsConfig) -> Result<(Acs, Option<IpAddr>), HttpError> {
+async fn connect(config: &WorkerConfig, acs: &AcsConfig) -> Result<(Acs, Ends), HttpError> {
     let second = Duration::from_millis(config.timing.second_ms.max(1).into());
     let mut open = Acs::new(acs, Patience { seconds: acs.response_timeout, second });
-    let local = open.connect().await?;
-    Ok((open, local))
+    let ends = open.connect().await?;
+    Ok((open, ends))
 }
 
 /// The client log's first line of a session.

@@ -499,7 +499,14 @@ async fn the_connection_to_the_acs_comes_before_the_session() {
     // Connected, and nothing is asked of the ACS before the supervisor has opened the session.
     let mut stream = acs.accept().await;
     let query = supervisor.answer(|_| Reply::SessionOpened(Box::new(opened(1)))).await;
-    assert_eq!(query, Query::OpenSession { why: Why::Events, local: Some([127, 0, 0, 1].into()) });
+    assert_eq!(
+        query,
+        Query::OpenSession {
+            why: Why::Events,
+            local: Some([127, 0, 0, 1].into()),
+            peer: Some([127, 0, 0, 1].into())
+        }
+    );
     inform(&mut stream).await;
 }
 

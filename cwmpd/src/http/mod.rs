@@ -75,6 +75,15 @@ pub struct Acs {
     open: Option<Open>,
 }
 
+/// The addresses of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// Ours, if the kernel tells it.
+    pub local: Option<IpAddr>,
+    /// The ACS's.
+    pub peer: IpAddr,
+}
+
 impl Acs {
     /// Nothing is connected before [`Acs::connect`] or the first POST.
     pub fn new(config: &worker::Acs, patience: Patience) -> Self {
@@ -90,12 +99,12 @@ impl Acs {
         }
     }
 
-    /// Opens the connection of the first POST, and tells our address on it.
-    pub async fn connect(&mut self) -> Result<Option<IpAddr>, HttpError> {
+    /// Opens the connection of the first POST, and tells its ends.
+    pub async fn connect(&mut self) -> Result<Ends, HttpError> {
         let open = self.fresh().await?;
-        let local = open.local;
+        let ends = Ends { local: open.local, peer: open.address.ip().to_canonical() };
         self.open = Some(open);
-        Ok(local)
+        Ok(ends)
     }
 
     /// A new connection, over TLS where the URL says so.

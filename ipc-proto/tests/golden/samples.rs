@@ -30,7 +30,7 @@ wire! {
     DeclaredType: Absent Known Unknown;
     Reply: Done SessionOpened Prepared Page Set Fault NoSession;
     SetStatus: Applied Later;
-    EventCode: Bootstrap Boot Periodic ConnectionRequest;
+    EventCode: Bootstrap Boot Periodic ConnectionRequest ValueChange;
     Page: Values Names;
     Report: InUse Next Listening Log SessionClosed;
     Outcome: Succeeded Failed;
@@ -68,7 +68,7 @@ pub fn worker() -> Golden {
     ]);
     golden.add([
         ToSupervisor::Heartbeat,
-        ToSupervisor::Query { id: 7, query: Query::OpenSession { why: Why::Asked, local: None } },
+        ToSupervisor::Query { id: 7, query: Query::OpenSession { why: Why::Asked, local: None, peer: None } },
         ToSupervisor::Report(Report::InUse(5)),
     ]);
     golden.add(queries());
@@ -203,7 +203,11 @@ fn queries() -> Vec<Query> {
     let value =
         |name: &str, declared, text: &str| SetValue { name: name.into(), declared, text: text.into() };
     vec![
-        Query::OpenSession { why: Why::Events, local: Some("192.0.2.1".parse().unwrap()) },
+        Query::OpenSession {
+            why: Why::Events,
+            local: Some("192.0.2.1".parse().unwrap()),
+            peer: Some("2001:db8::1".parse().unwrap()),
+        },
         Query::InformAcknowledged { session, events: vec![EventId(1), EventId(300)] },
         Query::Prepare { session, read: Read::Values(vec![String::new()]) },
         Query::Page { session, read: ReadId(4), page: 37 },

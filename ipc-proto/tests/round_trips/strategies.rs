@@ -145,7 +145,8 @@ fn query() -> impl Strategy<Value = Query> {
         (text(), any::<bool>()).prop_map(|(path, next_level)| Read::Names { path, next_level }),
     ];
     prop_oneof![
-        (why(), any::<Option<std::net::IpAddr>>()).prop_map(|(why, local)| Query::OpenSession { why, local }),
+        (why(), any::<Option<std::net::IpAddr>>(), any::<Option<std::net::IpAddr>>())
+            .prop_map(|(why, local, peer)| Query::OpenSession { why, local, peer }),
         (session(), vec(any::<u64>().prop_map(EventId), 0..4))
             .prop_map(|(session, events)| Query::InformAcknowledged { session, events }),
         (session(), read).prop_map(|(session, read)| Query::Prepare { session, read }),

@@ -220,6 +220,7 @@ pub mod name {
     pub const PERIODIC_INFORM_TIME: &str = "cwmp.periodicinformtime";
     pub const RETRY_MIN_WAIT: &str = "cwmp.retry_min_wait";
     pub const RETRY_MULTIPLIER: &str = "cwmp.retry_multiplier";
+    pub const CON_REQ_ENABLE: &str = "cwmp.con_req_enable";
     pub const CON_REQ_USERNAME: &str = "cwmp.con_req_username";
     pub const CON_REQ_PASSWORD: &str = "cwmp.con_req_password";
     pub const CA_FILE: &str = "cwmp.ca_file";
@@ -272,6 +273,10 @@ pub static TABLE: &[Row] = &[
         .access(Access::Stack)
         .at_once()
         .help("Where the ACS asks for a session. Set by the device itself."),
+    Row::new(name::CON_REQ_ENABLE, "Connection Request Enable", BOOLEAN, "1")
+        .path("Device.ManagementServer.HTTPConnectionRequestEnable")
+        .at_once()
+        .help("1 lets the ACS ask for a session; 0 closes the port that it asks by."),
     Row::new(name::CON_REQ_USERNAME, "Connection Request Username", Kind::Text(256), "")
         .path("Device.ManagementServer.ConnectionRequestUsername")
         .default(Default::DeviceName)

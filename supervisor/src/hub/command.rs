@@ -20,6 +20,8 @@ pub enum Command {
     WorkerLost(LinkId, String),
     /// A worker with another protocol number was turned away.
     WorkerIncompatible(String),
+    /// An address or a route of this device has changed.
+    AddressesChanged,
     /// Stop the worker and end.
     Shutdown,
 }

@@ -3,15 +3,23 @@
 use std::net::IpAddr;
 
 use super::Hub;
-use crate::{config::table::name, device::identity, store::Fact};
+use crate::{
+    config::table::name,
+    device::{addresses, identity},
+    store::Fact,
+};
 
 /// What is known of where the ACS can ask for a session.
 #[derive(Debug, Default)]
 pub struct Knocking {
     /// The port, or why there is none; none while no worker has said.
     listening: Option<Result<u16, String>>,
-    /// Our address on the latest connection to the ACS.
+    /// Our address on the way to the ACS.
     local: Option<IpAddr>,
+    /// The ACS's on the latest connection to it.
+    peer: Option<IpAddr>,
+    /// The URL that the latest session had to tell.
+    attempted: Option<String>,
 }
 
 impl Hub {
@@ -21,14 +29,43 @@ impl Hub {
         let bounded = |why: String| why.chars().take(300).collect();
         self.knocking.listening = listening.map(|listening| listening.map_err(bounded));
         self.refresh_url();
+        self.due_may_change();
     }
 
-    /// The ACS is reached from this address.
-    pub(super) fn reached_from(&mut self, local: Option<IpAddr>) {
+    /// There is a connection to the ACS: from this address of ours to that of its.
+    pub(super) fn reached(&mut self, local: Option<IpAddr>, peer: Option<IpAddr>) {
         if local.is_some() {
             self.knocking.local = local;
+            self.knocking.peer = peer;
             self.refresh_url();
         }
+    }
+
+    /// An address or a route of this device has changed: is ours on the way to the ACS another one?
+    pub(super) fn addresses_changed(&mut self) {
+        let source = self.knocking.peer.and_then(addresses::source_towards);
+        if source.is_some() && source != self.knocking.local {
+            self.knocking.local = source;
+            self.refresh_url();
+            self.due_may_change();
+        }
+    }
+
+    /// A session is on its way that tells the URL.
+    pub(super) fn url_attempted(&mut self) {
+        self.knocking.attempted = self.state.url_to_tell().map(str::to_owned);
+    }
+
+    /// A URL that the ACS is to be told of, and true when no session has tried to so far. None while it is not
+    /// known what will come of the worker's latest configuration, or of our address.
+    pub(super) fn url_due(&self) -> Option<bool> {
+        let known = self.knocking.local.is_some() || !self.settings.connection_request.host.is_empty();
+        let in_use = self.progress.borrow().in_use == self.revision();
+        let config = self.config.as_ref().filter(|config| config.acs.is_some())?;
+        // A port that could not be had is tried again soon: that opens no session, but the next one tells it.
+        let tried = config.connection_request.is_some() && !matches!(self.knocking.listening, Some(Ok(_)));
+        let url = self.state.url_to_tell().filter(|_| known && in_use && !tried)?;
+        Some(self.knocking.attempted.as_deref() != Some(url))
     }
 
     pub(super) fn refresh_url(&mut self) {
@@ -53,6 +90,9 @@ impl Hub {
         }
         if self.state.acs_url().is_empty() {
             return Err("no ACS URL is known: set cwmp.acs_url".to_owned());
+        }
+        if !layers.is_on(name::CON_REQ_ENABLE) {
+            return Err("cwmp.con_req_enable is 0".to_owned());
         }
         if !identity::is_usable(&self.device) {
             return Err("the device has no OUI or no serial number".to_owned());

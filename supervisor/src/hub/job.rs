@@ -218,18 +218,19 @@ impl Hub {
 
     fn plan_query(&mut self, query: Query) -> (Vec<Write>, Reply) {
         match query {
-            Query::OpenSession { why, local } => {
+            Query::OpenSession { why, local, peer } => {
                 if self.session.is_some() {
                     let detail = "a session is open already";
                     return (Vec::new(), Reply::Fault(Fault::new(FaultCode::RequestDenied, detail)));
                 }
-                self.reached_from(local);
+                self.reached(local, peer);
                 self.sessions += 1;
-                self.last_event_id += 1;
-                let (id, event) = (SessionId(self.sessions), EventId(self.last_event_id));
+                let (id, event) = (SessionId(self.sessions), EventId(self.last_event_id + 1));
+                self.last_event_id += 2;
                 let open = OpenSession::open(&self.state, id, why, UtcTime::now(), event);
                 // With the one that is stored only if this session fails.
-                self.attempted = event;
+                self.attempted = EventId(self.last_event_id);
+                self.url_attempted();
                 self.nudged = false;
                 let opened = open.opened(&self.schema, self.sources(), self.state.retry());
                 self.session = Some(open);

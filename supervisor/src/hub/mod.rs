@@ -233,6 +233,7 @@ impl Hub {
             // A stranger beside a good worker is the log's business.
             Command::WorkerIncompatible(reason) if self.link.is_none() => self.process.incompatible(reason),
             Command::WorkerIncompatible(reason) => tracing::warn!("a worker was turned away: {reason}"),
+            Command::AddressesChanged => self.addresses_changed(),
             Command::Shutdown => {}
         }
     }
@@ -336,7 +337,11 @@ impl Hub {
             }),
             Then::Noted => {}
         }
-        // During a session the worker hears of it at the end.
+        self.due_may_change();
+    }
+
+    /// Tells the worker what is due if it was told otherwise; during a session it hears of it at the end.
+    fn due_may_change(&mut self) {
         if self.session.is_none() && self.told != Some(self.due()) {
             self.tell_due();
         }
@@ -368,9 +373,10 @@ impl Hub {
 
     fn due(&self) -> Due {
         let newest = self.state.newest_event();
+        let url = self.url_due();
         Due {
-            events: !self.state.events.is_empty(),
-            fresh: self.nudged || newest > self.attempted,
+            events: !self.state.events.is_empty() || url.is_some(),
+            fresh: self.nudged || newest > self.attempted || url == Some(true),
             retry: self.state.retry(),
         }
     }

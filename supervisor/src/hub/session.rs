@@ -11,6 +11,7 @@ use ipc_proto::{
 
 use super::state::State;
 use crate::{
+    config::table::name,
     model::{
         read::{Capture, Sources},
         schema::{FORCED_INFORM, Schema},
@@ -32,13 +33,17 @@ pub struct OpenSession {
     events: Vec<Event>,
     /// Not stored: kept only if the session ends before the ACS has it.
     unstored: Option<EventId>,
+    /// ConnectionRequestURL of its Inform.
+    url: String,
     read: Option<(ReadId, Capture)>,
     reads: u32,
 }
 
 impl OpenSession {
     /// Opens a session. A periodic or asked-for one adds 2 PERIODIC, which is not stored while all goes well; one
-    /// for a connection request adds 6 CONNECTION REQUEST, which is never stored and never retried.
+    /// for a connection request adds 6 CONNECTION REQUEST, which is never stored and never retried. A
+    /// ConnectionRequestURL that the ACS does not have adds 4 VALUE CHANGE, as long as it does not have it.
+    /// Two ids from `next_event` on are used.
     pub fn open(state: &State, id: SessionId, why: Why, now: UtcTime, next_event: EventId) -> Self {
         let stored = state.events.iter().map(|StoredEvent { id, code, command_key }| Event {
             id: *id,
@@ -47,8 +52,7 @@ impl OpenSession {
         });
         let periodic = matches!(why, Why::Periodic | Why::Asked)
             && state.events.iter().all(|event| event.code != EventCode::Periodic);
-        let mut events: Vec<_> = stored.take(MAX_EVENTS - usize::from(periodic)).collect();
-        events.sort_by_key(|event| event.code);
+        let mut events: Vec<_> = stored.take(MAX_EVENTS - 2).collect();
         let mut unstored = None;
         if periodic {
             let command_key = CommandKey::default();
@@ -59,7 +63,13 @@ impl OpenSession {
             let command_key = CommandKey::default();
             events.push(Event { id: next_event, code: EventCode::ConnectionRequest, command_key });
         }
-        Self { id, started: now, events, unstored, read: None, reads: 0 }
+        if state.url_to_tell().is_some() {
+            let id = EventId(next_event.0 + 1);
+            events.push(Event { id, code: EventCode::ValueChange, command_key: CommandKey::default() });
+        }
+        events.sort_by_key(|event| event.code.text());
+        let url = state.layers.text(name::CON_REQ_URL).to_owned();
+        Self { id, started: now, events, unstored, url, read: None, reads: 0 }
     }
 
     /// What the worker makes its Inform of.
@@ -85,7 +95,11 @@ impl OpenSession {
             self.unstored = None;
         }
         let stored = state.events.iter().map(|event| event.id).filter(|id| events.contains(id));
-        stored.map(Write::RemoveEvent).collect()
+        let mut writes: Vec<_> = stored.map(Write::RemoveEvent).collect();
+        if state.facts.get(&Fact::ConReqUrlTold) != Some(&self.url) {
+            writes.push(Write::Fact(Fact::ConReqUrlTold, self.url.clone()));
+        }
+        writes
     }
 
     /// Prepares a read, in the place of an earlier one.
@@ -182,9 +196,45 @@ mod tests {
         assert_eq!(codes, [EventCode::Bootstrap, EventCode::Boot, EventCode::Periodic]);
     }
 
+    fn told(url: &str) -> State {
+        let mut state = State::default();
+        state.follow(&[Write::Fact(Fact::ConReqUrlTold, url.to_owned())]);
+        state.layers.stack.insert(name::CON_REQ_URL, "http://h:1/a".to_owned());
+        state
+    }
+
+    #[test]
+    fn another_connection_request_url_is_a_value_change_until_the_acs_has_it() {
+        let mut state = told("http://h:2/a");
+        let session = open(&state, Why::Periodic);
+        assert_eq!(codes(&session), [EventCode::Periodic, EventCode::ValueChange]);
+        let (writes, _) = session.close(&state, failed(), NOW);
+        state.follow(&writes);
+        let mut session = open(&state, Why::Retry);
+        assert_eq!(codes(&session), [EventCode::Periodic, EventCode::ValueChange], "retried");
+        let ids: Vec<_> = session.events.iter().map(|event| event.id).collect();
+        state.follow(&session.acknowledged(&state, &ids));
+        state.follow(&session.close(&state, Outcome::Succeeded, NOW).0);
+        assert_eq!(codes(&open(&state, Why::ConnectionRequest)), [EventCode::ConnectionRequest]);
+    }
+
+    #[test]
+    fn nobody_is_told_of_a_change_who_had_no_url_before() {
+        let mut state = state();
+        state.layers.stack.insert(name::CON_REQ_URL, "http://h:1/a".to_owned());
+        let mut session = open(&state, Why::Events);
+        assert_eq!(codes(&session), [EventCode::Bootstrap, EventCode::Boot]);
+        state.follow(&session.acknowledged(&state, &[EventId(1), EventId(2)]));
+        assert_eq!(state.fact(Fact::ConReqUrlTold), "http://h:1/a");
+        // Another ACS: its 0 BOOTSTRAP says it all.
+        state.follow(&[event(EventId(3), EventCode::Bootstrap)]);
+        state.layers.stack.insert(name::CON_REQ_URL, "http://h:2/a".to_owned());
+        assert_eq!(codes(&open(&state, Why::Events)), [EventCode::Bootstrap]);
+    }
+
     #[test]
     fn a_good_periodic_session_writes_nothing() {
-        let state = State::default();
+        let state = told("http://h:1/a");
         let mut session = open(&state, Why::Periodic);
         assert!(session.acknowledged(&state, &[EventId(9)]).is_empty());
         assert!(session.close(&state, Outcome::Succeeded, NOW).0.is_empty());

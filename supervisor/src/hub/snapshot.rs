@@ -31,7 +31,12 @@ pub fn worker_config(
         .ok()
         .filter(|url| may_talk && (settings.acs.allow_http || url.is_https()));
     // Without an ACS nobody may ask for a session.
-    let listen = settings.connection_request.listen.parse().ok().filter(|_| url.is_some());
+    let listen = settings
+        .connection_request
+        .listen
+        .parse()
+        .ok()
+        .filter(|_| url.is_some() && layers.is_on(name::CON_REQ_ENABLE));
     let connection_request = listen.map(|listen| ConnectionRequest {
         listen,
         path: state.fact(Fact::ConReqPath).to_owned(),

@@ -78,6 +78,14 @@ impl State {
         self.layers.text(name::ACS_URL)
     }
 
+    /// ConnectionRequestURL, where the ACS has another one (CR-20). 0 BOOTSTRAP tells it by itself.
+    pub fn url_to_tell(&self) -> Option<&str> {
+        let url = self.layers.text(name::CON_REQ_URL);
+        let told = self.facts.get(&Fact::ConReqUrlTold)?;
+        let bootstrap = self.events.iter().any(|event| event.code == EventCode::Bootstrap);
+        (told != url && !bootstrap).then_some(url)
+    }
+
     /// The newest event's id, 0 when there is none.
     pub fn newest_event(&self) -> EventId {
         self.events.iter().map(|event| event.id).max().unwrap_or(EventId(0))

@@ -180,7 +180,9 @@ impl Worker {
     }
 
     async fn open(&mut self, why: Why) -> SessionOpened {
-        let Reply::SessionOpened(opened) = self.query(Query::OpenSession { why, local: None }).await else {
+        let Reply::SessionOpened(opened) =
+            self.query(Query::OpenSession { why, local: None, peer: None }).await
+        else {
             panic!()
         };
         *opened
@@ -374,8 +376,11 @@ fn the_newest_worker_wins() {
         let mut old = bench.worker(1).await;
         let mut new = bench.worker(2).await;
         while old.messages.recv().await.is_some() {}
-        old.send(ToSupervisor::Query { id: 1, query: Query::OpenSession { why: Why::Asked, local: None } })
-            .await;
+        old.send(ToSupervisor::Query {
+            id: 1,
+            query: Query::OpenSession { why: Why::Asked, local: None, peer: None },
+        })
+        .await;
         assert_eq!(new.open(Why::Asked).await.session, SessionId(1), "the old one opened nothing");
     });
 }
@@ -550,7 +555,7 @@ fn the_connection_request_url_is_of_the_port_and_of_our_address_on_the_session()
         worker.send(ToSupervisor::Report(Report::Listening(Ok(7547)))).await;
         assert!(problem().await.contains("[connection_request] host"));
         let local = Some("2001:db8::1".parse().unwrap());
-        let open = Query::OpenSession { why: Why::ConnectionRequest, local };
+        let open = Query::OpenSession { why: Why::ConnectionRequest, local, peer: None };
         let Reply::SessionOpened(opened) = worker.query(open).await else { panic!() };
         let url = format!("http://[2001:db8::1]:7547/{}", "07".repeat(16));
         assert!(opened.parameters.iter().any(|p| p.value.to_string() == url), "in the Inform");

@@ -33,6 +33,7 @@ impl Hub {
             ToSupervisor::Heartbeat => {}
             ToSupervisor::Report(Report::InUse(revision)) => {
                 self.progress.send_modify(|p| p.in_use = revision);
+                self.due_may_change();
             }
             ToSupervisor::Report(Report::Next(next)) => self.next_session = next,
             ToSupervisor::Report(Report::Listening(listening)) => self.listening(Some(listening)),

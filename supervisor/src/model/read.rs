@@ -212,6 +212,12 @@ mod tests {
     }
 
     #[test]
+    fn connection_requests_come_over_http_and_no_other_way() {
+        let name = "Device.ManagementServer.SupportedConnReqMethods";
+        assert_eq!(values(&[name]), [(name.to_owned(), "HTTP".to_owned())]);
+    }
+
+    #[test]
     fn passwords_read_as_empty() {
         let all = values(&["Device."]);
         assert!(all.iter().any(|(name, value)| name.ends_with(".Password") && value.is_empty()));

@@ -76,6 +76,7 @@ static OTHERS: &[(&str, ParamType, Backing)] = &[
     ("Device.DeviceInfo.UpTime", ParamType::UnsignedInt, Backing::Live(Live::UpTime)),
     ("Device.DeviceInfo.MemoryStatus.Total", ParamType::UnsignedInt, Backing::Live(Live::MemoryTotal)),
     ("Device.DeviceInfo.MemoryStatus.Free", ParamType::UnsignedInt, Backing::Live(Live::MemoryFree)),
+    ("Device.ManagementServer.SupportedConnReqMethods", ParamType::String, Backing::Fixed("HTTP")),
     ("Device.ManagementServer.ParameterKey", ParamType::String, Backing::ParameterKey),
 ];
 

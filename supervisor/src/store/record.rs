@@ -59,6 +59,8 @@ pub enum Fact {
     ConReqPassword,
     /// Path of ConnectionRequestURL, with its slash.
     ConReqPath,
+    /// ConnectionRequestURL as the ACS last had it: another one raises 4 VALUE CHANGE. None: it never had one.
+    ConReqUrlTold,
     /// This device's own phase of periodic informs, in milliseconds since 1970.
     PeriodicPhase,
     /// RetryCount of the next Inform.
@@ -75,7 +77,7 @@ pub enum Fact {
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 15] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
         (Self::Oui, "oui"),
@@ -85,6 +87,7 @@ impl Fact {
         (Self::ParameterKey, "parameter_key"),
         (Self::ConReqPassword, "con_req_password"),
         (Self::ConReqPath, "con_req_path"),
+        (Self::ConReqUrlTold, "con_req_url_told"),
         (Self::PeriodicPhase, "periodic_phase"),
         (Self::RetryCount, "retry_count"),
         (Self::RetriesSinceBoot, "retries_since_boot"),

@@ -37,7 +37,12 @@ impl Acs {
 
     /// Starts on this port, for an ACS that comes back to its address.
     pub fn start_on(port: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the test ACS's port is free");
+        Self::start_at((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// Starts at this address of the machine.
+    pub fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("the test ACS's port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             started: Instant::now(),
