@@ -28,7 +28,7 @@ impl Protocol {
     pub const fn number(self) -> u16 {
         match self {
             // 2: logins, trust, connection requests, log lines.
-            Self::Worker => 2,
+            Self::Worker => 3,
             // 2: logs, the worker's configuration, a status that is watched.
             Self::Control => 2,
         }

@@ -5,6 +5,7 @@
 pub mod acs;
 pub mod binaries;
 pub mod device;
+pub mod peer;
 pub mod peers;
 pub mod process;
 pub mod schema;

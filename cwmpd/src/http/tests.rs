@@ -66,7 +66,7 @@ fn patient(url: HttpUrl, second: Duration) -> Acs {
         allow_basic_http: true,
         trust: worker::Trust::default(),
     };
-    Acs::new(&config, Patience { seconds: 30, second })
+    Acs::new(&config, true, Patience { seconds: 30, second }, Box::new(|| None))
 }
 
 async fn post(acs: &mut Acs, body: Outgoing) -> Result<Response, HttpError> {

@@ -1,0 +1,110 @@
+//! lighttpd in front of the test ACS: its own Digest, Basic and TLS, none of it from the device's crates.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::Killed;
+use crate::Acs;
+use crate::process::wait_until;
+
+/// A running lighttpd.
+pub struct Lighttpd {
+    port: u16,
+    directory: TempDir,
+    _process: Killed,
+}
+
+impl Lighttpd {
+    /// Hands what comes in to the ACS; `more` is the rest of its configuration, for modules that are loaded already.
+    pub fn in_front_of(acs: &Acs, more: &str) -> Self {
+        // Its configuration takes no port 0, so a free one may be lost to another program before it is bound.
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = free.local_addr().expect("a bound socket has an address").port();
+        drop(free);
+        Self::at(port, acs, more)
+    }
+
+    /// The same at this port.
+    pub fn at(port: u16, acs: &Acs, more: &str) -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("lighttpd").tempdir_in("/tmp").expect("/tmp is writable");
+        let root = directory.path().display();
+        let inside = acs.port();
+        let text = format!(
+            r#"server.modules = ("mod_auth", "mod_authn_file", "mod_proxy", "mod_openssl", "mod_accesslog")
+server.document-root = "{root}"
+server.errorlog = "{root}/error.log"
+accesslog.filename = "{root}/access.log"
+accesslog.format = "%{{remote}}p %s %{{Authorization}}i"
+server.bind = "127.0.0.1"
+server.port = {port}
+proxy.server = ("" => (("host" => "127.0.0.1", "port" => {inside})))
+{more}
+"#
+        );
+        let file = directory.path().join("lighttpd.conf");
+        std::fs::write(&file, text).expect("its directory is writable");
+        let program =
+            if Path::new("/usr/sbin/lighttpd").exists() { "/usr/sbin/lighttpd" } else { "lighttpd" };
+        let mut command = Command::new(program);
+        command.args(["-D", "-f"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
+        let process = Killed(command.spawn().expect("lighttpd starts"));
+        wait_until("lighttpd to listen", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { port, directory, _process: process }
+    }
+
+    /// Lets in whoever logs in with this method (`digest`, `basic`), and this algorithm where it is digest.
+    pub fn with_login(acs: &Acs, method: &str, algorithm: &str, user: &str, password: &str) -> Self {
+        let users = tempfile::NamedTempFile::new().expect("a temporary file");
+        let realm = "lighttpd";
+        let (backend, line) = match method {
+            "basic" => ("plain", format!("{user}:{password}\n")),
+            _ => {
+                use md5::Digest as _;
+                let text = format!("{user}:{realm}:{password}");
+                let hash = match algorithm {
+                    "SHA-256" => data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(text)),
+                    _ => data_encoding::HEXLOWER.encode(&md5::Md5::digest(text)),
+                };
+                ("htdigest", format!("{user}:{realm}:{hash}\n"))
+            }
+        };
+        let file = users.into_temp_path().keep().expect("a temporary file is kept");
+        std::fs::write(&file, line).expect("a temporary file is writable");
+        let algorithm =
+            if algorithm.is_empty() { String::new() } else { format!(r#""algorithm" => "{algorithm}", "#) };
+        let more = format!(
+            r#"auth.backend = "{backend}"
+auth.backend.{backend}.userfile = "{}"
+auth.require = ("" => ("method" => "{method}", "realm" => "{realm}", {algorithm}"require" => "valid-user"))"#,
+            file.display()
+        );
+        let this = Self::in_front_of(acs, &more);
+        let _ = std::fs::rename(&file, this.directory.path().join("users"))
+            .or_else(|_| std::fs::remove_file(&file));
+        this
+    }
+
+    /// The URL to give to the device.
+    pub fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}/cwmp", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Of each request: the port that it came from, the status that was answered, its Authorization.
+    pub fn requests(&self) -> Vec<(String, String, String)> {
+        let text = std::fs::read_to_string(self.directory.path().join("access.log")).unwrap_or_default();
+        let line = |line: &str| {
+            let mut words = line.splitn(3, ' ').map(str::to_owned);
+            Some((words.next()?, words.next()?, words.next()?))
+        };
+        text.lines().filter_map(line).collect()
+    }
+}
