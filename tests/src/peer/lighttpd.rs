@@ -4,21 +4,34 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::Killed;
-use crate::Acs;
-use crate::process::wait_until;
+use crate::acs::envelope::get_rpc_methods;
+use crate::process::{signal, wait_until};
+use crate::{Acs, Plan};
+
+/// A request that lighttpd served.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The port that it came from.
+    pub port: String,
+    /// The status of its answer.
+    pub status: String,
+    /// Its Authorization, or `-`.
+    pub login: String,
+}
 
 /// A running lighttpd.
 pub struct Lighttpd {
     port: u16,
     directory: TempDir,
-    _process: Killed,
+    process: Killed,
 }
 
 impl Lighttpd {
-    /// Hands what comes in to the ACS; `more` is the rest of its configuration, for modules that are loaded already.
+    /// Hands what comes in to the ACS, whose sessions each call an RPC; `more` is the rest of its configuration, for modules that are loaded already.
     pub fn in_front_of(acs: &Acs, more: &str) -> Self {
         // Its configuration takes no port 0, so a free one may be lost to another program before it is bound.
         let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -29,6 +42,8 @@ impl Lighttpd {
 
     /// The same at this port.
     pub fn at(port: u16, acs: &Acs, more: &str) -> Self {
+        // It makes a connection of its own for each request.
+        (0..8).for_each(|_| acs.plan(Plan::new().send(get_rpc_methods()).closing_each()));
         let directory =
             tempfile::Builder::new().prefix("lighttpd").tempdir_in("/tmp").expect("/tmp is writable");
         let root = directory.path().display();
@@ -53,7 +68,7 @@ proxy.server = ("" => (("host" => "127.0.0.1", "port" => {inside})))
         command.args(["-D", "-f"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
         let process = Killed(command.spawn().expect("lighttpd starts"));
         wait_until("lighttpd to listen", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { port, directory, _process: process }
+        Self { port, directory, process }
     }
 
     /// Lets in whoever logs in with this method (`digest`, `basic`), and this algorithm where it is digest.
@@ -98,13 +113,15 @@ auth.require = ("" => ("method" => "{method}", "realm" => "{realm}", {algorithm}
         self.port
     }
 
-    /// Of each request: the port that it came from, the status that was answered, its Authorization.
-    pub fn requests(&self) -> Vec<(String, String, String)> {
-        let text = std::fs::read_to_string(self.directory.path().join("access.log")).unwrap_or_default();
-        let line = |line: &str| {
+    /// Stops it, so that its log is written, and answers the requests that it served.
+    pub fn stopped(mut self) -> Vec<Served> {
+        signal(self.process.0.id(), Signal::SIGTERM);
+        self.process.0.wait().expect("lighttpd ends");
+        let text = std::fs::read_to_string(self.directory.path().join("access.log")).expect("it has a log");
+        let served = |line: &str| {
             let mut words = line.splitn(3, ' ').map(str::to_owned);
-            Some((words.next()?, words.next()?, words.next()?))
+            Some(Served { port: words.next()?, status: words.next()?, login: words.next()? })
         };
-        text.lines().filter_map(line).collect()
+        text.lines().filter_map(served).collect()
     }
 }

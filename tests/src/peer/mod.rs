@@ -3,7 +3,7 @@
 mod lighttpd;
 mod openssl;
 
-pub use lighttpd::Lighttpd;
+pub use lighttpd::{Lighttpd, Served};
 pub use openssl::{Certificate, Made, OpensslServer, Pki};
 
 use std::path::Path;
