@@ -37,10 +37,8 @@ fn lighttpd_lets_the_device_in_with_each_login_that_it_knows() {
         let requests = lighttpd.stopped();
         let statuses: Vec<_> = requests.iter().map(|request| request.status.as_str()).collect();
         assert_eq!(statuses, ["401", "200", "200", "204"], "{requests:?}");
-        assert!(
-            requests.iter().all(|request| request.port == requests[0].port),
-            "one connection: {requests:?}"
-        );
+        // It closes after a 401 to a body that it has not read; what follows is one connection.
+        assert!(requests[2..].iter().all(|request| request.port == requests[1].port), "{requests:?}");
         assert_eq!(requests[0].login, "-");
         if method == "digest" {
             for (request, nc) in requests[1..].iter().zip(1..) {

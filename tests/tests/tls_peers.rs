@@ -249,3 +249,46 @@ fn a_file_that_was_changed_in_place_is_read_again_after_a_failure() {
     device.ctl_ok(&["cwmp", "inform"]);
     is_connected(&acs, &device);
 }
+
+/// The device looks names up in this text instead of the machine's own.
+const OTHER_HOSTS: &str = r#"mount --bind "$1" /etc/hosts && shift && exec "$@""#;
+
+#[test]
+#[ignore = "needs root and a mount namespace"]
+fn after_a_refused_certificate_the_next_address_of_the_name_is_tried() {
+    if !has("openssl") || !has("lighttpd") || !tests::may_unshare() {
+        return;
+    }
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return tests::skipped("it needs ::1");
+    }
+    let pki = Pki::new();
+    let (ours, stranger) = (pki.authority("ours"), pki.authority("stranger"));
+    let good = pki.make(Certificate { by: Some(&ours), ..Certificate::default() });
+    let bad = pki.make(Certificate { name: "bad", by: Some(&stranger), ..Certificate::default() });
+    let hosts = pki.file("hosts");
+    std::fs::write(&hosts, "::1 acs.test\n127.0.0.1 acs.test\n").unwrap();
+    let device = Device::builder()
+        .factory("cwmp.retry_min_wait", "60000")
+        .factory("cwmp.ca_file", &format!("{:?}", ours.certificate.display().to_string()))
+        .started_through(&["unshare", "--mount", "sh", "-c", OTHER_HOSTS, "sh", hosts.to_str().unwrap()])
+        .start();
+    let acs = Acs::start();
+    let lighttpd = front(&acs, &good, "");
+    let port = lighttpd.port();
+    let refused = OpensslServer::start("[::1]", port, &bad, &[]);
+    device.use_acs(&format!("https://acs.test:{port}/cwmp"));
+    is_connected(&acs, &device);
+    let told = format!(
+        "acs.test has several addresses: [::1]:{port}: its certificate is refused, 127.0.0.1:{port}: connected"
+    );
+    wait_until("what was tried, in the client log", || {
+        device.ctl_ok(&["--json", "cwmp", "show", "client", "log"]).contains(&told)
+    });
+    // Where none is good, the refusal is what people see.
+    drop(lighttpd);
+    device.ctl_ok(&["cwmp", "inform"]);
+    let status = device.wait_status("disconnected", |s| s["acs"]["state"] == "disconnected");
+    assert_eq!(status["acs"]["stage"], "certificate", "{status:#}");
+    drop(refused);
+}

@@ -62,8 +62,19 @@ pub async fn open(
     patience: Patience,
     notes: &mut Vec<Told>,
 ) -> Result<Open, HttpError> {
-    let name = tls.map(|_| tls::server_name(url.host())).transpose()?;
     let addresses = look_up(url, patience.at_most(LOOK_UP_SECONDS)).await?;
+    open_one_of(url, addresses, tls, patience, notes).await
+}
+
+/// The same, where the addresses are known.
+pub async fn open_one_of(
+    url: &HttpUrl,
+    addresses: Vec<SocketAddr>,
+    tls: Option<&Tls>,
+    patience: Patience,
+    notes: &mut Vec<Told>,
+) -> Result<Open, HttpError> {
+    let name = tls.map(|_| tls::server_name(url.host())).transpose()?;
     let mut tried = Vec::new();
     let mut shown = None;
     let mut opened = None;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
+use tempfile::{TempDir, TempPath};
 
 use super::Killed;
 use crate::acs::envelope::get_rpc_methods;
@@ -28,6 +28,7 @@ pub struct Lighttpd {
     port: u16,
     directory: TempDir,
     process: Killed,
+    _users: Option<TempPath>,
 }
 
 impl Lighttpd {
@@ -68,7 +69,7 @@ proxy.server = ("" => (("host" => "127.0.0.1", "port" => {inside})))
         command.args(["-D", "-f"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
         let process = Killed(command.spawn().expect("lighttpd starts"));
         wait_until("lighttpd to listen", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { port, directory, process }
+        Self { port, directory, process, _users: None }
     }
 
     /// Lets in whoever logs in with this method (`digest`, `basic`), and this algorithm where it is digest.
@@ -87,7 +88,7 @@ proxy.server = ("" => (("host" => "127.0.0.1", "port" => {inside})))
                 ("htdigest", format!("{user}:{realm}:{hash}\n"))
             }
         };
-        let file = users.into_temp_path().keep().expect("a temporary file is kept");
+        let file = users.into_temp_path();
         std::fs::write(&file, line).expect("a temporary file is writable");
         let algorithm =
             if algorithm.is_empty() { String::new() } else { format!(r#""algorithm" => "{algorithm}", "#) };
@@ -97,10 +98,7 @@ auth.backend.{backend}.userfile = "{}"
 auth.require = ("" => ("method" => "{method}", "realm" => "{realm}", {algorithm}"require" => "valid-user"))"#,
             file.display()
         );
-        let this = Self::in_front_of(acs, &more);
-        let _ = std::fs::rename(&file, this.directory.path().join("users"))
-            .or_else(|_| std::fs::remove_file(&file));
-        this
+        Self { _users: Some(file), ..Self::in_front_of(acs, &more) }
     }
 
     /// The URL to give to the device.
