@@ -177,8 +177,13 @@ impl OpensslServer {
         let mut lines = BufReader::new(process.0.stdout.take().expect("stdout is piped")).lines();
         let port = loop {
             let line = lines.next().expect("openssl says where it listens").expect("it is text");
-            if let Some(address) = line.strip_prefix("ACCEPT ") {
-                break address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+            match line.strip_prefix("ACCEPT") {
+                // It names the port only where it chose it.
+                Some("") => break port,
+                Some(address) => {
+                    break address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+                }
+                None => {}
             }
         };
         // What else it says is not read, and must not stop it.
