@@ -60,6 +60,8 @@ pub struct WorkerConfig {
     pub retry: RetryPolicy,
     /// Clocks of the daemon.
     pub timing: Timing,
+    /// The system says that its clock is right: dates of certificates count in full, and CurrentTime is known.
+    pub clock_synchronised: bool,
 }
 
 /// The ACS to talk to.

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ipc_proto::HttpUrl;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// What is allowed towards the ACS.
     pub acs: AcsSettings,
+    /// How the clock is known to be right.
+    pub clock: ClockSettings,
     /// Where the ACS may knock.
     pub connection_request: ConnectionRequestSettings,
     /// Commands for privileged acts.
@@ -97,14 +100,57 @@ pub enum Launch {
     External,
 }
 
+/// `[clock]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockSettings {
+    /// `auto`, or a file that exists once the clock is synchronised.
+    pub synchronised: ClockSource,
+}
+
+/// `[clock] synchronised`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "String")]
+pub enum ClockSource {
+    /// systemd-timesyncd where it runs, else any time that is past the build.
+    #[default]
+    Auto,
+    /// A file that exists once the clock is synchronised.
+    File(PathBuf),
+}
+
+impl From<String> for ClockSource {
+    fn from(text: String) -> Self {
+        if text == "auto" { Self::Auto } else { Self::File(text.into()) }
+    }
+}
+
 /// `[acs]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcsSettings {
     /// Sessions over http are opened.
     pub allow_http: bool,
     /// A Basic challenge over http is answered.
     pub allow_basic_http: bool,
+    /// Host names and addresses that the ACS URL may hold; empty: any.
+    pub allow_hosts: Vec<String>,
+}
+
+impl AcsSettings {
+    /// Why no session is opened with this ACS URL.
+    pub fn refusal(&self, url: &HttpUrl) -> Option<String> {
+        let host = url.host();
+        if !self.allow_hosts.is_empty() && !self.allow_hosts.iter().any(|it| it.eq_ignore_ascii_case(host)) {
+            return Some(format!(
+                "the host {host} of the ACS URL is not one of [acs] allow_hosts ({}): set one of them, or add it there",
+                self.allow_hosts.join(", ")
+            ));
+        }
+        (!self.allow_http && !url.is_https()).then(|| {
+            "the ACS URL is http, which [acs] allow_http = false forbids: set an https URL".to_owned()
+        })
+    }
 }
 
 /// `[connection_request]`.
@@ -159,6 +205,7 @@ impl Default for Settings {
             device: DeviceSettings::default(),
             worker: WorkerSettings::default(),
             acs: AcsSettings::default(),
+            clock: ClockSettings::default(),
             connection_request: ConnectionRequestSettings::default(),
             actions: ActionSettings::default(),
             factory: FactorySettings::default(),
@@ -175,7 +222,7 @@ impl Default for WorkerSettings {
 
 impl Default for AcsSettings {
     fn default() -> Self {
-        Self { allow_http: true, allow_basic_http: true }
+        Self { allow_http: true, allow_basic_http: true, allow_hosts: Vec::new() }
     }
 }
 
@@ -259,6 +306,17 @@ impl Settings {
         if self.connection_request.listen.parse::<std::net::SocketAddr>().is_err() {
             return Err(("listen", "an address and a port are needed, such as [::]:7547".to_owned()));
         }
+        if let ClockSource::File(file) = &self.clock.synchronised
+            && !file.is_absolute()
+        {
+            return Err(("synchronised", "\"auto\" or the absolute path of a file is needed".to_owned()));
+        }
+        if self.acs.allow_hosts.iter().any(|host| host.is_empty() || host.contains(['/', '*', '['])) {
+            return Err((
+                "allow_hosts",
+                "each must be a name such as acs.example.org, or an address without brackets".to_owned(),
+            ));
+        }
         let in_url = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
         if !self.connection_request.host.chars().all(in_url) || self.connection_request.host.len() > 128 {
             return Err(("host", "a name or an address is needed, such as cpe.example.org".to_owned()));
@@ -337,6 +395,8 @@ mod tests {
         );
         assert!(error("[worker]\nlaunch = \"magic\"\n").contains("line 2"));
         assert!(error("[connection_request]\nhost = \"a/b\"\n").contains("line 2: host"));
+        assert!(error("[acs]\nallow_hosts = [\"https://acs/\"]\n").contains("line 2: allow_hosts"));
+        assert!(error("[clock]\nsynchronised = \"yes\"\n").contains("line 2: synchronised"));
         assert!(error("[timing]\nsecond_ms = 0\n").contains("line 2"));
         assert!(error("[actions]\nreboot = [\"reboot\"]\n").contains("line 2"));
     }

@@ -6,6 +6,7 @@ pub mod acs;
 pub mod binaries;
 pub mod device;
 pub mod follower;
+pub mod peer;
 pub mod peers;
 pub mod process;
 pub mod schema;

@@ -1,7 +1,10 @@
 //! The configuration on the command line: set, apply, save, revert, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // all of it is test code
 
-use tests::Device;
+use tests::acs::decode;
+use tests::acs::envelope::set_parameter_values;
+use tests::device::PATIENCE;
+use tests::{Acs, Device, Plan};
 
 const INTERVAL: &str = "cwmp.periodicinforminterval";
 
@@ -163,4 +166,32 @@ fn a_second_supervisor_is_stopped_and_the_first_goes_on() {
     assert!(second.status > 0 && second.status < 128, "{second:?}");
     assert!(!second.stderr.is_empty());
     device.wait_status("that the worker is there", |s| s["worker"]["pid"].is_u64());
+}
+
+#[test]
+fn a_url_with_a_host_that_the_settings_do_not_allow_is_refused_whoever_sets_it() {
+    let hosts = "[acs]\nallow_hosts = [\"127.0.0.1\", \"acs.example.org\"]\n";
+    let device = Device::builder().extra_settings(hosts).start();
+    let output = device.ctl(&["set", "cwmp.acs_url=http://other.example.org/"]);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("other.example.org") && output.stderr.contains("[acs] allow_hosts"),
+        "{output:?}"
+    );
+    device.ctl_ok(&["set", "cwmp.acs_url=http://ACS.example.org/"]);
+    device.ctl_ok(&["revert"]);
+    let acs = Acs::start();
+    let url = "Device.ManagementServer.URL";
+    acs.plan(Plan::new().send(set_parameter_values(&[(url, "xsd:string", "http://other.example.org/")], "")));
+    device.use_acs(&acs.url());
+    let session = acs.wait_sessions(1, PATIENCE).remove(0);
+    let fault = decode::fault(&session.nth("Fault", 0).body);
+    let named = &fault.parameters[0];
+    assert_eq!((named.0.as_str(), named.1), (url, 9007));
+    drop(device);
+    // One that stands in the factory values is not talked to either.
+    let device =
+        Device::builder().extra_settings(hosts).factory("cwmp.acs_url", "\"http://localhost:9/\"").start();
+    let status = device.status();
+    assert!(status["acs"]["reason"].as_str().unwrap().contains("[acs] allow_hosts"), "{status:#}");
 }

@@ -1,7 +1,7 @@
 //! An ACS that asks who is there: each scheme, a wrong password, nonces that grow old, challenges that make no sense.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // all of it is test code
 
-use tests::acs::envelope::get_rpc_methods;
+use tests::acs::envelope::{get_rpc_methods, set_parameter_values};
 use tests::acs::{Ending, Gate, Scheme};
 use tests::device::PATIENCE;
 use tests::{Acs, Device, Plan};
@@ -83,6 +83,48 @@ fn a_wrong_password_is_tried_once() {
             "refuses the login (realm test ACS)",
         );
         assert_eq!(acs.at_the_gate().len(), 2);
+    }
+}
+
+#[test]
+fn credentials_that_are_set_in_mid_session_are_tried_after_those_of_its_begin_and_once() {
+    let set = |password: &str| {
+        let name = "Device.ManagementServer.Password";
+        Plan::new().send(set_parameter_values(&[(name, "xsd:string", password)], "")).send(get_rpc_methods())
+    };
+    for (set_to, requests, ends) in [("canary new", 7, true), ("canary other", 6, false)] {
+        let acs = Acs::start();
+        // After the Inform and the empty POST.
+        let gate = Gate::new(Scheme::Digest("MD5", "auth"), USER, PASSWORD);
+        acs.guard(gate.password_changes(2, "canary new"));
+        acs.plan(set(set_to));
+        let device = device(PASSWORD, "");
+        device.use_acs(&acs.url());
+        if ends {
+            let sessions = acs.wait_sessions(1, PATIENCE);
+            assert_eq!(sessions[0].ending, Ending::Clean, "{:?}", acs.at_the_gate());
+        } else {
+            let status = device.wait_status("disconnected", |s| s["acs"]["state"] == "disconnected");
+            assert_eq!(status["acs"]["stage"], "auth", "{status:#}");
+        }
+        assert_eq!(acs.at_the_gate().len(), requests, "{:?}", acs.at_the_gate());
+    }
+}
+
+#[test]
+fn many_and_long_challenges_are_read_and_what_is_shown_of_them_is_short() {
+    let many = format!("{}, Basic realm=\"last\"", vec!["Scheme a=b"; 100].join(", "));
+    let long = format!("Digest realm=\"{}\", nonce=\"n\", algorithm=\"SHA-1\"", "r".repeat(8000));
+    for (challenge, reason, requests) in [(many, "realm last", 2), (long, "SHA-1", 1)] {
+        let acs = Acs::start();
+        acs.guard(Gate::new(Scheme::Odd(challenge.leak()), USER, PASSWORD));
+        let device = device(PASSWORD, "");
+        device.use_acs(&acs.url());
+        let status = device.wait_status("disconnected", |s| s["acs"]["state"] == "disconnected");
+        assert_eq!(status["acs"]["stage"], "auth", "{status:#}");
+        let said = status["acs"]["reason"].as_str().unwrap_or_default();
+        assert!(said.contains(reason) && said.len() < 400, "{said}");
+        assert_eq!(acs.at_the_gate().len(), requests);
     }
 }
 

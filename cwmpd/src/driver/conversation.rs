@@ -31,6 +31,8 @@ use crate::{
 
 /// An answer up to this size is sent with its length, a larger one in chunks (DECISIONS 40).
 const WHOLE_ANSWER: usize = 1024 * 1024;
+/// TR-106 3.2.
+const UNKNOWN_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// One session, with the configuration of its start (DECISIONS 12).
 pub async fn run_session(
@@ -48,15 +50,17 @@ pub async fn run_session(
         };
         let of_another =
             |new: &Option<Arc<WorkerConfig>>| new.as_ref().is_none_or(|new| new.acs.as_ref() != Some(&acs));
+        let newest = configs.clone();
         tokio::select! {
             biased;
             // What the next Inform says is not for the ACS that we were going to.
             _ = configs.wait_for(of_another) => {}
-            connected = connect(&config, &acs) => break (config, acs, connected),
+            connected = connect(&config, &acs, newest) => break (config, acs, connected),
         }
     };
+    let (mut open, connected) = connected;
     let (local, peer) = match &connected {
-        Ok((_, ends)) => (ends.local, Some(ends.peer)),
+        Ok(ends) => (ends.local, Some(ends.peer)),
         Err(_) => (None, None),
     };
     let opened = match link.query(Query::OpenSession { why, local, peer }).await {
@@ -77,10 +81,11 @@ pub async fn run_session(
     tracing::info!(session = session.0, ?why, url = %acs.url, "session with the ACS");
     let started = Instant::now();
     tell(&link, session, opening(why, &opened), None);
+    tell_notes(&link, session, &mut open);
     let seconds = config.timing.session_max_s;
     let conversation = async {
-        let (open, _) = connected?;
-        converse(&link, &acs, open, &opened).await
+        connected?;
+        converse(&link, &config, &acs, &mut open, &opened).await
     };
     let outcome = match timeout(Duration::from_secs(seconds.into()), conversation).await {
         Ok(Ok(outcome)) => outcome,
@@ -92,6 +97,7 @@ pub async fn run_session(
             Outcome::Failed(Failure { stage: Stage::Timeout, reason })
         }
     };
+    tell_notes(&link, session, &mut open);
     let detail = match &outcome {
         Outcome::Succeeded => "succeeded".to_owned(),
         Outcome::Failed(failure) => clean(&format!("failed: {failure}"), 1000),
@@ -105,12 +111,34 @@ pub async fn run_session(
     SessionEnd::Over(session, outcome)
 }
 
-/// An open connection to the ACS, and our address on it.
-async fn connect(config: &WorkerConfig, acs: &AcsConfig) -> Result<(Acs, Ends), HttpError> {
+/// The ACS, and the ends of the connection to it, or why there is none.
+async fn connect(
+    config: &WorkerConfig,
+    acs: &AcsConfig,
+    configs: watch::Receiver<Option<Arc<WorkerConfig>>>,
+) -> (Acs, Result<Ends, HttpError>) {
     let second = Duration::from_millis(config.timing.second_ms.max(1).into());
-    let mut open = Acs::new(acs, Patience { seconds: acs.response_timeout, second });
-    let ends = open.connect().await?;
-    Ok((open, ends))
+    let newest = Box::new(move || configs.borrow().as_ref().and_then(|config| config.acs.clone()));
+    let patience = Patience { seconds: acs.response_timeout, second };
+    let mut open = Acs::new(acs, config.clock_synchronised, patience, newest);
+    let ends = open.connect().await;
+    (open, ends)
+}
+
+/// What the connections had to tell.
+fn tell_notes(link: &Link, session: SessionId, acs: &mut Acs) {
+    for note in acs.notes() {
+        tell(link, session, note, None);
+    }
+}
+
+/// CurrentTime: local time with its offset, or the Unknown Time while the clock is not set (INF-04, TYPE-03).
+fn current_time(clock_synchronised: bool) -> String {
+    if clock_synchronised {
+        jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    } else {
+        UNKNOWN_TIME.to_owned()
+    }
 }
 
 /// The client log's first line of a session.
@@ -160,12 +188,13 @@ impl From<PageError> for Broken {
 
 async fn converse(
     link: &Link,
-    config: &AcsConfig,
-    mut acs: Acs,
+    config: &WorkerConfig,
+    of: &AcsConfig,
+    acs: &mut Acs,
     opened: &SessionOpened,
 ) -> Result<Outcome, Broken> {
-    let current_time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    let cx = Cx { current_time, target: config.url.path_and_query().to_owned() };
+    let current_time = current_time(config.clock_synchronised);
+    let cx = Cx { current_time, target: of.url.path_and_query().to_owned() };
     let (mut session, actions) = Session::start(opened, &cx);
     let mut actions = VecDeque::from(actions);
     // Since the ACS's last word.
@@ -173,9 +202,9 @@ async fn converse(
     while let Some(action) = actions.pop_front() {
         let input = match action {
             session::Action::Query(query) => session::Input::Reply(ask(link, query).await?),
-            session::Action::Post(post) => session::Input::Response(send(&mut acs, post).await?),
+            session::Action::Post(post) => session::Input::Response(send(acs, post).await?),
             session::Action::Answer(answer) => {
-                session::Input::Response(pump(link, &mut acs, opened.session, answer, heard).await?)
+                session::Input::Response(pump(link, acs, opened.session, answer, heard).await?)
             }
             session::Action::Tell(told) => {
                 tell(link, opened.session, told, Some(heard));
@@ -185,6 +214,7 @@ async fn converse(
         };
         if matches!(input, session::Input::Response(_)) {
             heard = Instant::now();
+            tell_notes(link, opened.session, acs);
         }
         let (next, more) = session.step(&cx, input);
         session = next;

@@ -175,6 +175,7 @@ fn config(url: &str) -> WorkerConfig {
         periodic: None,
         retry: RetryPolicy { min_wait: 5, multiplier: 2000 },
         timing: Timing { second_ms: 20, heartbeat_ms: 10_000, reply_ms: 2000, session_max_s: 5 },
+        clock_synchronised: true,
     }
 }
 

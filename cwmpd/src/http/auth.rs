@@ -58,6 +58,8 @@ pub struct Login {
     /// Basic may be answered.
     basic_allowed: bool,
     scheme: Option<Scheme>,
+    /// These are not the credentials of the session's begin any more.
+    renewed: bool,
 }
 
 /// A challenge that can be answered.
@@ -82,7 +84,21 @@ impl Login {
             password: acs.password.clone(),
             basic_allowed: acs.allow_basic_http || acs.url.is_https(),
             scheme: None,
+            renewed: false,
         }
+    }
+
+    /// Takes the credentials of a newer configuration after that refusal; false when there are no other ones, or
+    /// they were taken before.
+    pub fn renewed(&mut self, newest: Acs, error: &LoginError) -> bool {
+        let refused = matches!(error, LoginError::Refused(_) | LoginError::NoUser(_));
+        let others = newest.username != self.username || newest.password != self.password;
+        if self.renewed || !refused || !others {
+            return false;
+        }
+        (self.username, self.password) = (newest.username, newest.password);
+        self.renewed = true;
+        true
     }
 
     /// The Authorization of the next request, once the ACS has asked; `body` where it is at hand.

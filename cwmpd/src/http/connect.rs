@@ -11,18 +11,23 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::{
     HttpError, Patience,
     body::Outgoing,
     tls::{self, Tls},
 };
+use crate::session::told::{Told, clean};
 
 /// How long a name look-up may take, in CWMP seconds.
 const LOOK_UP_SECONDS: u32 = 20;
 /// How long each address may take to answer, in CWMP seconds.
 const CONNECT_SECONDS: u32 = 20;
+/// Addresses of a name that are tried.
+const MAX_ADDRESSES: usize = 16;
+/// Characters of what was tried.
+const MAX_NOTE: usize = 1000;
 /// The largest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -48,26 +53,76 @@ impl Drop for Task {
     }
 }
 
-/// Opens a connection to the first address that takes one.
-pub async fn open(url: &HttpUrl, tls: Option<&Tls>, patience: Patience) -> Result<Open, HttpError> {
+/// Opens a connection to the first address that takes one and, over TLS, shows a certificate that is believed:
+/// another address may be another machine. What was tried is noted where it was more than one. The error is that of
+/// the first certificate refusal, else of the last address.
+pub async fn open(
+    url: &HttpUrl,
+    tls: Option<&Tls>,
+    patience: Patience,
+    notes: &mut Vec<Told>,
+) -> Result<Open, HttpError> {
     let addresses = look_up(url, patience.at_most(LOOK_UP_SECONDS)).await?;
-    let mut last = HttpError::Name { host: url.host().to_owned(), error: "it has no address".to_owned() };
-    for address in addresses {
-        match connect(address, patience.at_most(CONNECT_SECONDS)).await {
-            Ok(stream) => {
-                let local = stream.local_addr().ok().map(|address| address.ip().to_canonical());
-                return match tls {
-                    None => shake_hands(stream, address, local).await,
-                    Some(tls) => {
-                        let stream = secure(tls, url, stream, address, patience).await?;
-                        shake_hands(stream, address, local).await
-                    }
-                };
+    open_one_of(url, addresses, tls, patience, notes).await
+}
+
+/// The same, where the addresses are known.
+pub async fn open_one_of(
+    url: &HttpUrl,
+    addresses: Vec<SocketAddr>,
+    tls: Option<&Tls>,
+    patience: Patience,
+    notes: &mut Vec<Told>,
+) -> Result<Open, HttpError> {
+    let name = tls.map(|_| tls::server_name(url.host())).transpose()?;
+    let mut tried = Vec::new();
+    let mut shown = None;
+    let mut opened = None;
+    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+        match open_at(address, tls.zip(name.clone()), patience).await {
+            Ok(open) => {
+                tried.push(format!("{address}: connected"));
+                opened = Some(open);
+                break;
             }
-            Err(error) => last = error,
+            Err(error) => {
+                tried.push(format!("{address}: {}", error.brief()));
+                if !shown.as_ref().is_some_and(HttpError::is_certificate) {
+                    shown = Some(error);
+                }
+            }
         }
     }
-    Err(last)
+    if tried.len() > 1 {
+        let detail = clean(&format!("{} has several addresses: {}", url.host(), tried.join(", ")), MAX_NOTE);
+        tracing::info!("{detail}");
+        notes.push(Told { what: "connection".to_owned(), detail });
+    }
+    if let Some(detail) = tls.filter(|_| opened.is_some()).and_then(Tls::waived) {
+        tracing::warn!("{detail}");
+        notes.push(Told { what: "clock".to_owned(), detail });
+    }
+    let nowhere = || HttpError::Name { host: url.host().to_owned(), error: "it has no address".to_owned() };
+    opened.ok_or_else(|| shown.unwrap_or_else(nowhere))
+}
+
+async fn open_at(
+    address: SocketAddr,
+    tls: Option<(&Tls, ServerName<'static>)>,
+    patience: Patience,
+) -> Result<Open, HttpError> {
+    let stream = connect(address, patience.at_most(CONNECT_SECONDS)).await?;
+    let local = stream.local_addr().ok().map(|address| address.ip().to_canonical());
+    match tls {
+        None => shake_hands(stream, address, local).await,
+        Some((tls, name)) => {
+            let stream = timeout(patience.limit(), tls.connector.connect(name, stream))
+                .await
+                .map_err(|_| HttpError::Silent { address, seconds: patience.seconds })?
+                .map_err(|error| tls.explain(&error))?;
+            shake_hands(stream, address, local).await
+        }
+    }
 }
 
 async fn look_up(url: &HttpUrl, patience: Patience) -> Result<Vec<SocketAddr>, HttpError> {
@@ -87,20 +142,6 @@ async fn connect(address: SocketAddr, patience: Patience) -> Result<TcpStream, H
     // A request is written at once; waiting for more would only delay it.
     stream.set_nodelay(true).map_err(|e| HttpError::Connect(address, e))?;
     Ok(stream)
-}
-
-async fn secure(
-    tls: &Tls,
-    url: &HttpUrl,
-    stream: TcpStream,
-    address: SocketAddr,
-    patience: Patience,
-) -> Result<TlsStream<TcpStream>, HttpError> {
-    let name = tls::server_name(url.host())?;
-    timeout(patience.limit(), tls.connector.connect(name, stream))
-        .await
-        .map_err(|_| HttpError::Silent { address, seconds: patience.seconds })?
-        .map_err(|error| tls.explain(&error).into())
 }
 
 async fn shake_hands<S>(stream: S, address: SocketAddr, local: Option<IpAddr>) -> Result<Open, HttpError>

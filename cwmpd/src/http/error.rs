@@ -4,7 +4,10 @@ use std::{error::Error as _, io, net::SocketAddr};
 
 use ipc_proto::worker::{Failure, Stage};
 
-use super::{auth::LoginError, tls::TlsError};
+use super::{
+    auth::LoginError,
+    tls::{self, TlsError},
+};
 
 /// Why a POST has no answer. Times are in CWMP seconds.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +109,25 @@ impl HttpError {
         }
     }
 
+    /// The ACS's certificate was refused.
+    pub fn is_certificate(&self) -> bool {
+        self.stage() == Stage::Certificate
+    }
+
+    /// How the attempt at one address ended, in a few words.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Tls(TlsError::Certificate(_)) => "its certificate is refused".to_owned(),
+            Self::Tls(_) => "no TLS".to_owned(),
+            Self::Refused(_) => "refused the connection".to_owned(),
+            Self::NoRoute(..) => "no route".to_owned(),
+            Self::SlowConnect { .. } => "no connection in time".to_owned(),
+            Self::Silent { .. } => "no TLS in time".to_owned(),
+            Self::Connect(_, error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// Of a failed connect.
     pub fn connect(address: SocketAddr, error: io::Error) -> Self {
         match error.kind() {
@@ -127,6 +149,9 @@ impl HttpError {
             };
         }
         let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        if let Some(error) = io.and_then(tls::after_handshake) {
+            return error.into();
+        }
         let how = match io {
             None => "closed".to_owned(),
             Some(error) => match error.kind() {

@@ -2,6 +2,7 @@
 
 mod auth;
 pub mod body;
+mod certificate;
 mod connect;
 mod cookies;
 mod error;
@@ -25,7 +26,11 @@ use hyper::{
 use ipc_proto::{HttpUrl, UtcTime, worker};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{session::Response, soap::MAX_ENVELOPE, test_points::once_sent};
+use crate::{
+    session::{Response, told::Told},
+    soap::MAX_ENVELOPE,
+    test_points::once_sent,
+};
 use auth::{Login, Refusals};
 use body::{Outgoing, Piece};
 use connect::Open;
@@ -70,9 +75,12 @@ pub struct Acs {
     cookies: Cookies,
     login: Login,
     trust: worker::Trust,
+    clock_synchronised: bool,
     /// Made at the first connection.
     tls: Option<Tls>,
     open: Option<Open>,
+    notes: Vec<Told>,
+    newest: Newest,
 }
 
 /// The addresses of a connection.
@@ -84,9 +92,12 @@ pub struct Ends {
     pub peer: IpAddr,
 }
 
+/// The ACS of the newest configuration, whatever the session began with.
+pub type Newest = Box<dyn Fn() -> Option<worker::Acs> + Send + Sync>;
+
 impl Acs {
     /// Nothing is connected before [`Acs::connect`] or the first POST.
-    pub fn new(config: &worker::Acs, patience: Patience) -> Self {
+    pub fn new(config: &worker::Acs, clock_synchronised: bool, patience: Patience, newest: Newest) -> Self {
         let login = Login::new(config);
         Self {
             url: config.url.clone(),
@@ -94,9 +105,17 @@ impl Acs {
             cookies: Cookies::default(),
             login,
             trust: config.trust.clone(),
+            clock_synchronised,
             tls: None,
             open: None,
+            notes: Vec::new(),
+            newest,
         }
+    }
+
+    /// What the client log should say of the connections since the last call.
+    pub fn notes(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Opens the connection of the first POST, and tells its ends.
@@ -110,9 +129,9 @@ impl Acs {
     /// A new connection, over TLS where the URL says so.
     async fn fresh(&mut self) -> Result<Open, HttpError> {
         if self.url.is_https() && self.tls.is_none() {
-            self.tls = Some(Tls::new(&self.trust)?);
+            self.tls = Some(Tls::new(&self.trust, self.clock_synchronised)?);
         }
-        connect::open(&self.url, self.tls.as_ref(), self.patience).await
+        connect::open(&self.url, self.tls.as_ref(), self.patience, &mut self.notes).await
     }
 
     /// Sends one POST and reads the answer, logging in where the ACS asks for it. The time for the answer runs
@@ -141,7 +160,14 @@ impl Acs {
             if !challenged {
                 return Ok(answer);
             }
-            self.login.challenged(&challenges, &mut refusals)?;
+            if let Err(error) = self.login.challenged(&challenges, &mut refusals) {
+                // What was set since the session began is tried as well, once (DECISIONS 12).
+                let newest = (self.newest)().filter(|newest| newest.url == self.url);
+                if !newest.is_some_and(|newest| self.login.renewed(newest, &error)) {
+                    return Err(error.into());
+                }
+                self.login.challenged(&challenges, &mut Refusals::default())?;
+            }
         }
     }
 

@@ -66,7 +66,7 @@ fn patient(url: HttpUrl, second: Duration) -> Acs {
         allow_basic_http: true,
         trust: worker::Trust::default(),
     };
-    Acs::new(&config, Patience { seconds: 30, second })
+    Acs::new(&config, true, Patience { seconds: 30, second }, Box::new(|| None))
 }
 
 async fn post(acs: &mut Acs, body: Outgoing) -> Result<Response, HttpError> {
@@ -227,4 +227,34 @@ async fn a_body_in_pieces_is_chunked_and_never_ends_by_accident() {
     assert!(acs(url).post(Outgoing::Pieces(body), giving_up, None).await.is_err());
     let request = task.await.unwrap().remove(0);
     assert!(!request.contains("0\r\n\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn each_address_is_tried_until_one_takes_it_and_what_was_tried_is_told() {
+    let (url, _task) = server(vec![vec![NO_CONTENT.to_owned()]]).await;
+    let listens = url.authority().parse().unwrap();
+    let closed = |ip: &str| {
+        let listener = std::net::TcpListener::bind((ip, 0)).unwrap();
+        listener.local_addr().unwrap()
+    };
+    let (first, second) = (closed("127.0.0.1"), closed("127.0.0.2"));
+    let patience = Patience { seconds: 30, second: Duration::from_millis(100) };
+    let mut notes = Vec::new();
+    let tried = vec![first, second, listens];
+    let open = connect::open_one_of(&url, tried, None, patience, &mut notes).await.unwrap();
+    assert_eq!(open.address, listens);
+    let told = format!(
+        "127.0.0.1 has several addresses: {first}: refused the connection, {second}: refused the connection, \
+         {listens}: connected"
+    );
+    assert_eq!(notes, [Told { what: "connection".to_owned(), detail: told }]);
+    notes.clear();
+    let failed = connect::open_one_of(&url, vec![first, second], None, patience, &mut notes).await;
+    assert!(matches!(failed.err(), Some(HttpError::Refused(address)) if address == second));
+    assert!(notes[0].detail.ends_with(&format!("{second}: refused the connection")), "{notes:?}");
+    // One address alone is in the error already.
+    notes.clear();
+    assert!(connect::open_one_of(&url, vec![first], None, patience, &mut notes).await.is_err());
+    assert_eq!(notes, []);
+    assert!(connect::open_one_of(&url, Vec::new(), None, patience, &mut notes).await.is_err());
 }

@@ -1,25 +1,32 @@
 //! TLS to the ACS: its chain and name are checked always, or its certificate is the pinned one (TR-069 3.3).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
-use data_encoding::HEXLOWER;
-use ipc_proto::worker::Trust;
-use sha2::{Digest, Sha256};
+use ipc_proto::{UtcTime, worker::Trust};
 use tokio_rustls::{
     TlsConnector,
     rustls::{
-        self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+        self, AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+        SignatureScheme,
         client::{
-            WebPkiServerVerifier,
+            ResolvesClientCert, WebPkiServerVerifier,
             danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         },
         crypto::{CryptoProvider, ring},
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+        sign::CertifiedKey,
     },
 };
 
-/// Before this moment (2026-01-01) no build of this program existed, so such a clock is not set (DECISIONS 19).
-const BUILT: u64 = 1_767_225_600;
+use super::certificate::{Shown, day};
+
+/// Before this moment no build of this program existed, so such a clock is not set (DECISIONS 19).
+const BUILT: u64 = UtcTime::BUILT.millis().unsigned_abs() / 1000;
+/// Certificates of a chain that may each be too young for the clock.
+const MAX_WAIVED: usize = 8;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -31,57 +38,109 @@ pub enum TlsError {
     #[error("{0}")]
     Certificate(String),
     /// Another failure of the handshake.
-    #[error("the TLS handshake with the ACS failed ({0}): does it speak TLS 1.2 or 1.3 at this port?")]
+    #[error("{0}")]
     Handshake(String),
 }
 
-/// TLS with one ACS; what is refused is kept to be told.
+/// TLS with one ACS; what is refused or let through is kept to be told.
 pub struct Tls {
     /// Shakes hands.
     pub connector: TlsConnector,
-    refused: Arc<Mutex<Option<String>>>,
+    found: Arc<Found>,
+    own: Arc<Own>,
+}
+
+/// What a handshake found.
+#[derive(Debug, Default)]
+struct Found {
+    refused: Mutex<Option<String>>,
+    waived: Mutex<Option<String>>,
+}
+
+/// Our own certificate, for an ACS that asks for it.
+#[derive(Debug)]
+struct Own {
+    key: Option<Arc<CertifiedKey>>,
+    asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Own {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.key.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.key.is_some()
+    }
 }
 
 impl Tls {
-    /// Reads the PEM texts of the configuration.
-    pub fn new(trust: &Trust) -> Result<Self, TlsError> {
+    /// Reads the PEM texts of the configuration; `synchronised` is what the system says of its clock.
+    pub fn new(trust: &Trust, synchronised: bool) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let refused = Arc::default();
+        let found = Arc::default();
+        let own = Arc::new(Own { key: own_key(trust, &provider)?, asked: AtomicBool::new(false) });
         let verifier = Verifier {
             belief: Belief::of(trust, &provider)?,
             provider: Arc::clone(&provider),
-            refused: Arc::clone(&refused),
+            synchronised,
+            found: Arc::clone(&found),
         };
-        let builder = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Setup(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let config = if trust.certificate.is_empty() {
-            builder.with_no_client_auth()
-        } else {
-            let bad = |what: &str, error: String| {
-                TlsError::Setup(format!(
-                    "the device's own {what} cannot be used ({error}): check cwmp.client_cert and cwmp.client_key"
-                ))
-            };
-            let chain = CertificateDer::pem_slice_iter(trust.certificate.as_bytes())
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| bad("certificate", error.to_string()))?;
-            let key = PrivateKeyDer::from_pem_slice(trust.key.expose().as_bytes())
-                .map_err(|error| bad("key", error.to_string()))?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| bad("certificate", error.to_string()))?
-        };
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), refused })
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(Arc::clone(&own) as Arc<dyn ResolvesClientCert>);
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), found, own })
     }
 
     /// Says why a handshake failed.
     pub fn explain(&self, error: &std::io::Error) -> TlsError {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        refused.map_or_else(|| TlsError::Handshake(error.to_string()), TlsError::Certificate)
+        if let Some(refused) = lock(&self.found.refused).take() {
+            return TlsError::Certificate(refused);
+        }
+        let asked_in_vain = self.own.key.is_none() && self.own.asked.load(Ordering::Relaxed);
+        let known = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let known = known.and_then(|error| sentence(error, asked_in_vain));
+        TlsError::Handshake(known.unwrap_or_else(|| {
+            format!(
+                "the TLS handshake with the ACS failed ({error}): does it speak TLS 1.2 or 1.3 at this port?"
+            )
+        }))
     }
+
+    /// What the last handshake let through because of the clock, once.
+    pub fn waived(&self) -> Option<String> {
+        lock(&self.found.waived).take()
+    }
+}
+
+fn lock(text: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Our certificate with its key, if there is one.
+fn own_key(trust: &Trust, provider: &CryptoProvider) -> Result<Option<Arc<CertifiedKey>>, TlsError> {
+    if trust.certificate.is_empty() {
+        return Ok(None);
+    }
+    let bad = |what: &str, error: String| {
+        TlsError::Setup(format!(
+            "the device's own {what} cannot be used ({error}): check cwmp.client_cert and cwmp.client_key"
+        ))
+    };
+    let chain = CertificateDer::pem_slice_iter(trust.certificate.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| bad("certificate", error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(trust.key.expose().as_bytes())
+        .map_err(|error| bad("key", error.to_string()))?;
+    let own = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => bad("key", "it is of another certificate".to_owned()),
+        error => bad("certificate", error.to_string()),
+    })?;
+    Ok(Some(Arc::new(own)))
 }
 
 /// The name that the certificate must be for: the host of the URL, whatever it resolves to (TLS-02).
@@ -126,7 +185,8 @@ impl Belief {
 struct Verifier {
     belief: Belief,
     provider: Arc<CryptoProvider>,
-    refused: Arc<Mutex<Option<String>>>,
+    synchronised: bool,
+    found: Arc<Found>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -138,25 +198,45 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let fingerprint: [u8; 32] = Sha256::digest(end_entity).into();
-        let inner = match &self.belief {
-            Belief::Pinned(pin) if *pin == fingerprint => return Ok(ServerCertVerified::assertion()),
-            Belief::Pinned(_) => {
-                let why = "the ACS's certificate is not the pinned one: if it was renewed, set cwmp.acs_cert_sha256 to the new one, or empty to believe authorities again";
-                self.tell(why, &fingerprint);
-                return Err(CertificateError::ApplicationVerificationFailure.into());
+        let shown = Shown::new(end_entity);
+        let pinned = match &self.belief {
+            Belief::Pinned(pin) => Some(*pin == shown.fingerprint()),
+            Belief::Vouched(_) => None,
+        };
+        if pinned == Some(false) {
+            let why = "the ACS's certificate is not the pinned one: if it was renewed, set cwmp.acs_cert_sha256 to the new one, or empty to believe authorities again";
+            return Err(self.refuse(why, &shown));
+        }
+        // Its signature would be refused later, with less to say.
+        if let Some(why) = shown.weakness() {
+            return Err(self.refuse(&why, &shown));
+        }
+        let Belief::Vouched(inner) = &self.belief else { return Ok(ServerCertVerified::assertion()) };
+        let mut as_of = now;
+        for _ in 0..MAX_WAIVED {
+            match inner.verify_server_cert(end_entity, intermediates, name, ocsp, as_of) {
+                Ok(verified) => {
+                    if as_of != now {
+                        self.waive(as_of);
+                    }
+                    return Ok(verified);
+                }
+                Err(error) => match waived(&error, now, self.synchronised) {
+                    Some(other) => as_of = other,
+                    None => {
+                        let why = match &error {
+                            rustls::Error::InvalidCertificate(why) => {
+                                shown.refusal(why, &name.to_str(), intermediates.is_empty())
+                            }
+                            other => other.to_string(),
+                        };
+                        self.refuse(&why, &shown);
+                        return Err(error);
+                    }
+                },
             }
-            Belief::Vouched(inner) => inner,
-        };
-        let check = |now| inner.verify_server_cert(end_entity, intermediates, name, ocsp, now);
-        let verified = match check(now) {
-            Err(error) => match waived_until(&error, now) {
-                Some(later) => check(later),
-                None => Err(error),
-            },
-            verified => verified,
-        };
-        verified.map_err(|error| self.refuse(error, &fingerprint, name))
+        }
+        Err(self.refuse("the dates in the ACS's chain contradict each other: give it another one", &shown))
     }
 
     fn verify_tls12_signature(
@@ -185,97 +265,113 @@ impl ServerCertVerifier for Verifier {
 }
 
 impl Verifier {
-    fn refuse(&self, error: rustls::Error, fingerprint: &[u8; 32], name: &ServerName<'_>) -> rustls::Error {
-        let why = match &error {
-            rustls::Error::InvalidCertificate(why) => sentence(why, &name.to_str()),
-            other => other.to_string(),
-        };
-        self.tell(&why, fingerprint);
-        error
+    /// Keeps what people should read.
+    fn refuse(&self, why: &str, shown: &Shown<'_>) -> rustls::Error {
+        *lock(&self.found.refused) = Some(format!("{why} {}", shown.holds()));
+        CertificateError::ApplicationVerificationFailure.into()
     }
 
-    /// Keeps what people should read.
-    fn tell(&self, why: &str, fingerprint: &[u8; 32]) {
-        let text = format!("{why} [SHA-256 of the certificate: {}]", HEXLOWER.encode(fingerprint));
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    fn waive(&self, as_of: UnixTime) {
+        *lock(&self.found.waived) = Some(format!(
+            "the certificate of the ACS was checked as of {}: the device's clock is not synchronised, so that it does not count that a certificate is not valid yet",
+            day(as_of)
+        ));
     }
 }
 
-/// Where the clock is not set, the moment from which the certificate is valid; then it is checked as of that moment.
-fn waived_until(error: &rustls::Error, now: UnixTime) -> Option<UnixTime> {
+/// The moment as of which a certificate is checked again, where the clock is no reason to refuse it (DECISIONS 19).
+fn waived(error: &rustls::Error, now: UnixTime, synchronised: bool) -> Option<UnixTime> {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })
-            if now.as_secs() < BUILT =>
+            if !synchronised =>
         {
             Some(*not_before)
+        }
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })
+            if now.as_secs() < BUILT =>
+        {
+            Some(*not_after)
         }
         _ => None,
     }
 }
 
-/// Which check failed, and what to do.
-fn sentence(why: &CertificateError, name: &str) -> String {
-    let pin = "or pin it with cwmp.acs_cert_sha256";
-    match why {
-        CertificateError::UnknownIssuer => {
-            format!(
-                "no known authority vouches for the ACS's certificate: set cwmp.ca_file to that of its authority, {pin}"
-            )
+/// Why a handshake failed, or the connection right after it: a TLS 1.3 server refuses our certificate only then.
+fn sentence(error: &rustls::Error, asked_in_vain: bool) -> Option<String> {
+    use AlertDescription as Alert;
+    let in_vain =
+        || "the ACS wants a certificate of the device: set cwmp.client_cert and cwmp.client_key".to_owned();
+    let old = || {
+        "the ACS speaks neither TLS 1.2 nor TLS 1.3, and older ones are not safe: update it, or switch them on there"
+            .to_owned()
+    };
+    match error {
+        rustls::Error::AlertReceived(Alert::CertificateRequired) => Some(in_vain()),
+        rustls::Error::AlertReceived(Alert::HandshakeFailure | Alert::BadCertificate) if asked_in_vain => {
+            Some(in_vain())
         }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
-            let names: String = names.chars().filter(|c| !c.is_control()).take(300).collect();
-            format!(
-                "the ACS's certificate is for {names}, the URL says {name}: set cwmp.acs_url to the name, {pin}"
-            )
+        rustls::Error::AlertReceived(
+            alert @ (Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError),
+        ) => Some(format!(
+            "the ACS refuses the device's certificate ({alert:?}): check cwmp.client_cert, and what the ACS believes"
+        )),
+        rustls::Error::AlertReceived(Alert::ProtocolVersion) => Some(old()),
+        rustls::Error::PeerIncompatible(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            Some(old())
         }
-        CertificateError::NotValidForName => {
-            format!("the ACS's certificate is not for {name}: set cwmp.acs_url to its name, {pin}")
-        }
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!(
-                "the ACS's certificate expired on {}: renew it, or check the device's clock",
-                day(*not_after)
-            )
-        }
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("the ACS's certificate is valid from {} on: check the device's clock", day(*not_before))
-        }
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            format!(
-                "the ACS shows the certificate of an authority as its own: give it one signed by that authority, {pin}"
-            )
-        }
-        other => format!("the ACS's certificate is refused ({other:?}): give it another one, {pin}"),
+        _ => None,
     }
 }
 
-fn day(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| "an unknown day".to_owned(), |t| t.to_string())
+/// The same, of an error of a connection; none where TLS has nothing to say about it.
+pub fn after_handshake(error: &std::io::Error) -> Option<TlsError> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(TlsError::Handshake(
+        sentence(error, false)
+            .unwrap_or_else(|| format!("the TLS connection with the ACS broke ({error}): look at its log")),
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn time(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
+    }
+
     #[test]
-    fn only_a_clock_that_is_not_set_waives_not_yet_valid() {
-        let time = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-        let early = |now| {
+    fn only_a_clock_that_is_not_synchronised_waives_not_yet_valid() {
+        let early = |now, synchronised| {
             let context =
                 CertificateError::NotValidYetContext { time: time(now), not_before: time(BUILT + 9) };
-            waived_until(&rustls::Error::InvalidCertificate(context), time(now))
+            waived(&rustls::Error::InvalidCertificate(context), time(now), synchronised)
         };
-        assert_eq!(early(60), Some(time(BUILT + 9)));
-        assert_eq!(early(BUILT + 1), None);
-        let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
-        assert_eq!(waived_until(&expired, time(60)), None);
+        assert_eq!(early(60, false), Some(time(BUILT + 9)));
+        assert_eq!(early(BUILT + 1, false), Some(time(BUILT + 9)));
+        assert_eq!(early(BUILT + 1, true), None);
+    }
+
+    #[test]
+    fn expired_counts_whenever_the_clock_is_past_the_build() {
+        let late = |now| {
+            let context = CertificateError::ExpiredContext { time: time(now), not_after: time(9) };
+            waived(&rustls::Error::InvalidCertificate(context), time(now), false)
+        };
+        assert_eq!(late(60), Some(time(9)));
+        assert_eq!(late(BUILT), None);
     }
 
     #[test]
     fn without_authorities_and_pin_nobody_is_believed() {
-        assert!(Tls::new(&Trust::default()).is_err());
-        assert!(Tls::new(&Trust { pin: Some([0; 32]), ..Trust::default() }).is_ok());
+        assert!(Tls::new(&Trust::default(), true).is_err());
+        assert!(Tls::new(&Trust { pin: Some([0; 32]), ..Trust::default() }, true).is_ok());
     }
 }

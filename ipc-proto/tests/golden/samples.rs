@@ -195,6 +195,7 @@ fn config() -> WorkerConfig {
         periodic: Some(Periodic { interval: 86_400, phase: at(0) }),
         retry: RetryPolicy { min_wait: 6, multiplier: 2000 },
         timing: Timing { second_ms: 1000, heartbeat_ms: 10_000, reply_ms: 25_000, session_max_s: 600 },
+        clock_synchronised: true,
     }
 }
 

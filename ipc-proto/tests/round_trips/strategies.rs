@@ -127,15 +127,18 @@ fn config() -> impl Strategy<Value = WorkerConfig> {
         reply_ms,
         session_max_s,
     });
-    (any::<u64>(), option::of(acs), option::of(periodic), option::of(connection_request), retry, timing)
-        .prop_map(|(revision, acs, periodic, connection_request, retry, timing)| WorkerConfig {
+    let flags = (any::<u64>(), any::<bool>());
+    (flags, option::of(acs), option::of(periodic), option::of(connection_request), retry, timing).prop_map(
+        |((revision, clock_synchronised), acs, periodic, connection_request, retry, timing)| WorkerConfig {
             revision,
             acs,
             periodic,
             connection_request,
             retry,
             timing,
-        })
+            clock_synchronised,
+        },
+    )
 }
 
 fn query() -> impl Strategy<Value = Query> {

@@ -35,7 +35,11 @@ pub fn agreed(question: &str) -> Result<(), String> {
     }
     let _ = write!(io::stderr(), "{question} Go on? [y/N] ");
     let mut line = Vec::new();
-    io::stdin().lock().take(16).read_until(b'\n', &mut line).map_err(|error| format!("{nothing}: {error}"))?;
+    io::stdin()
+        .lock()
+        .take(16)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| format!("{nothing}: {error}"))?;
     match String::from_utf8_lossy(&line).trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(nothing.to_owned()),

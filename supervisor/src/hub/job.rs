@@ -247,7 +247,8 @@ impl Hub {
                 if self.session.as_ref().is_none_or(|open| open.id != session) {
                     return (Vec::new(), Reply::NoSession);
                 }
-                match transaction::set_values(&self.schema, &values, UtcTime::now()) {
+                let forbidden = |name: &str, text: &str| self.forbidden(name, text);
+                match transaction::set_values(&self.schema, &values, UtcTime::now(), forbidden) {
                     Ok(mut writes) => {
                         writes.push(Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned()));
                         (writes, Reply::Set(SetStatus::Applied))

@@ -8,6 +8,7 @@ pub mod access;
 mod action;
 mod alarm;
 pub mod boot;
+mod clock;
 pub mod command;
 mod connection_request;
 mod guard;
@@ -28,11 +29,11 @@ use std::{collections::VecDeque, future::pending, time::Duration};
 use ipc_proto::{
     UtcTime,
     control::{Response, Status},
-    worker::{DeviceId, Due, EventId, NextSession, Push, WorkerConfig},
+    worker::{DeviceId, Due, EventId, NextSession, Push, Stage, WorkerConfig},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use self::{
@@ -99,6 +100,7 @@ pub struct Hub {
     last_event_id: u64,
     config: Option<WorkerConfig>,
     trust: trust::Kept,
+    clock_synchronised: bool,
     next_session: Option<NextSession>,
     knocking: connection_request::Knocking,
     /// The newest event that an attempt has carried.
@@ -127,7 +129,9 @@ impl Hub {
         let Parts { settings, device, state, store, launcher, news, warnings, progress, status } = parts;
         // A retry that was due before a restart stays due: only what is new brings it forward.
         let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
+        let clock_synchronised = clock::is_synchronised(&settings.clock.synchronised, UtcTime::now());
         Self {
+            clock_synchronised,
             last_event_id: state.newest_event().0,
             schema: Schema::new(),
             settings,
@@ -170,6 +174,8 @@ impl Hub {
         // The first one counts as taken: a backup is made a moment after the start, when the start is done.
         backups.tick().await;
         backups.reset_after(Duration::from_secs(1));
+        let mut clock_looks = interval(Duration::from_millis(self.settings.timing.heartbeat_ms.into()));
+        clock_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = [self.acting.alarm.at(), self.guard.alarm.at()].into_iter().flatten().min();
             tokio::select! {
@@ -183,6 +189,8 @@ impl Hub {
                 ended = self.acting.ended() => self.acted(ended),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.woken(),
                 _ = backups.tick() => self.store.backup(),
+                _ = clock_looks.tick(), if !self.clock_synchronised => self.look_at_clock(),
+                trust = self.trust.read() => self.trust_is(trust),
             }
             self.start_jobs();
             self.show_status();
@@ -310,6 +318,10 @@ impl Hub {
                 test_points::reach("hub.replied");
             }
             Then::SessionEnded(record) => {
+                let stage = record.failure.as_ref().map(|failure| failure.stage);
+                if matches!(stage, Some(Stage::Tls | Stage::Certificate)) {
+                    self.read_trust_again();
+                }
                 // Together with the counts that it changed.
                 self.state.last_session = Some(record);
                 self.tell_due();
@@ -351,8 +363,8 @@ impl Hub {
     fn refresh_config(&mut self) {
         self.refresh_url();
         let revision = self.revision();
-        let Self { state, device, settings, trust, .. } = self;
-        let fresh = snapshot::worker_config(state, device, settings, trust, revision);
+        let Self { state, device, settings, trust, clock_synchronised, .. } = self;
+        let fresh = snapshot::worker_config(state, device, settings, trust, *clock_synchronised, revision);
         if self.config.as_ref() == Some(&fresh) {
             return;
         }

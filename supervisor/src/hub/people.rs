@@ -1,7 +1,7 @@
 //! What people ask: answered at once, or queued as a job in its turn.
 
 use ipc_proto::{
-    ParamPath, Secret, UtcTime, Value,
+    HttpUrl, ParamPath, Secret, UtcTime, Value,
     control::{Request, Response},
     worker::{Failure, Push, Stage},
 };
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{
         layers::Candidate,
-        table::{self, Access, Author, Effect},
+        table::{self, Access, Author, Effect, name},
     },
     launch::Connected,
     store::CommitError,
@@ -94,6 +94,7 @@ impl Hub {
     pub(super) fn restart(&mut self, client: &Client) {
         let workers = self.progress.borrow().workers;
         self.asked = true;
+        self.read_trust_again();
         self.push(Push::Stop);
         let connected =
             self.link.as_ref().map(|link| Connected { pid: link.pid, link: link.messages.downgrade() });
@@ -117,6 +118,9 @@ impl Hub {
         if let Some(refusal) = trust::refusal(row.name, &text) {
             return Response::Refused(refusal);
         }
+        if let Some(refusal) = self.forbidden(row.name, &text) {
+            return Response::Refused(refusal);
+        }
         self.state.layers.propose(row, text, who.to_owned(), UtcTime::now());
         let mut notes = Vec::new();
         if self.state.layers.dhcp_value(row).is_some() {
@@ -130,6 +134,12 @@ impl Hub {
             None => notes.push("that is the running value: nothing to apply".to_owned()),
         }
         Response::Done(notes)
+    }
+
+    /// Why the settings forbid this value.
+    pub(super) fn forbidden(&self, name: &str, text: &str) -> Option<String> {
+        let url = HttpUrl::parse(text).ok().filter(|_| name == name::ACS_URL)?;
+        self.settings.acs.refusal(&url)
     }
 
     pub(super) fn get(&self, name: &str) -> Response {

@@ -23,13 +23,13 @@ pub fn worker_config(
     device: &DeviceId,
     settings: &Settings,
     trust: &mut trust::Kept,
+    clock_synchronised: bool,
     revision: u64,
 ) -> WorkerConfig {
     let layers = &state.layers;
     let may_talk = layers.is_on(name::ENABLE) && identity::is_usable(device);
-    let url = HttpUrl::parse(state.acs_url())
-        .ok()
-        .filter(|url| may_talk && (settings.acs.allow_http || url.is_https()));
+    let url =
+        HttpUrl::parse(state.acs_url()).ok().filter(|url| may_talk && settings.acs.refusal(url).is_none());
     // Without an ACS nobody may ask for a session.
     let listen = settings
         .connection_request
@@ -66,6 +66,7 @@ pub fn worker_config(
             multiplier: layers.number(name::RETRY_MULTIPLIER),
         },
         timing: Timing { second_ms, heartbeat_ms, reply_ms, session_max_s },
+        clock_synchronised,
     }
 }
 

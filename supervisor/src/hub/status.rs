@@ -91,6 +91,8 @@ impl Hub {
             Some(None) => AcsState::Connected,
             Some(Some(_)) => AcsState::Disconnected,
         };
+        let forbidden =
+            HttpUrl::parse(self.state.acs_url()).ok().and_then(|url| self.settings.acs.refusal(&url));
         let failure = failure.flatten().filter(|_| state == AcsState::Disconnected);
         let reason = match state {
             AcsState::Disabled => Some("cwmp.enable is 0: set it to 1 to talk to the ACS".to_owned()),
@@ -99,9 +101,7 @@ impl Hub {
                 "the device has no OUI or no serial number: set [device] oui and serial_number in the settings"
                     .to_owned(),
             ),
-            _ if is_http(self.state.acs_url()) && !self.settings.acs.allow_http => Some(
-                "the ACS URL is http, which [acs] allow_http = false forbids: set an https URL".to_owned(),
-            ),
+            _ if forbidden.is_some() => forbidden,
             _ => failure.as_ref().map(|failure| failure.reason.clone()),
         };
         AcsStatus {

@@ -1,10 +1,12 @@
 //! The files of TLS to the ACS: read for the worker, which opens none, and checked when a person names them.
 
-use std::{fs::File, io::Read};
+use std::{fs::File, future::pending, io::Read};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use ipc_proto::{Secret, worker::Trust};
+use tokio::task::JoinHandle;
 
+use super::Hub;
 use crate::config::{layers::Layers, table::name};
 
 /// The bundle of the distribution, for a device that names no other.
@@ -15,35 +17,86 @@ const MAX_FILE: u64 = 1 << 20;
 /// The trust that was read last, and what it was read for: files are read when they are named, not at every commit.
 #[derive(Debug, Default)]
 pub struct Kept {
-    names: Option<[String; 4]>,
+    names: Option<Names>,
     trust: Trust,
+    /// Being read again, off the hub's loop.
+    reading: Option<JoinHandle<Trust>>,
 }
+
+/// The values of [`FILES`].
+type Names = [String; 4];
 
 impl Kept {
     /// The trust of these layers; of no files while the ACS is not reached over https.
     pub fn of(&mut self, layers: &Layers, https: bool) -> &Trust {
         let names = https.then(|| FILES.map(|name| layers.text(name).to_owned()));
         if self.names != names {
-            self.trust = if https { trust(layers) } else { Trust::default() };
+            self.trust = names.as_ref().map(trust).unwrap_or_default();
             self.names = names;
+            self.reading = None;
         }
         &self.trust
+    }
+
+    /// Begins to read the same files again: they may have been changed in place.
+    pub fn read_again(&mut self) {
+        if let Some(names) = self.names.clone().filter(|_| self.reading.is_none()) {
+            self.reading = Some(tokio::task::spawn_blocking(move || trust(&names)));
+        }
+    }
+
+    /// What was read again, once it is; never when nothing is being read.
+    pub async fn read(&mut self) -> Option<Trust> {
+        let Some(reading) = &mut self.reading else { return pending().await };
+        let read = reading.await.ok();
+        self.reading = None;
+        read
+    }
+
+    /// Keeps what was read again; true if it is something new.
+    pub fn replace(&mut self, trust: Trust) -> bool {
+        let new = self.trust != trust;
+        self.trust = trust;
+        new
+    }
+}
+
+impl Hub {
+    /// Files that were changed in place count from the next session on (after a failure of TLS, and at a restart).
+    pub(super) fn read_trust_again(&mut self) {
+        self.trust.read_again();
+    }
+
+    pub(super) fn trust_is(&mut self, trust: Option<Trust>) {
+        if trust.is_some_and(|trust| self.trust.replace(trust)) {
+            tracing::info!("the files of TLS to the ACS have changed and are in use");
+            self.refresh_config();
+            self.mended();
+        }
+    }
+
+    /// What may have made the last session fail is another now: the next attempt need not wait (DECISIONS 13).
+    pub(super) fn mended(&mut self) {
+        self.nudged = true;
+        if self.session.is_none() {
+            self.tell_due();
+        }
     }
 }
 
 const FILES: [&str; 4] = [name::CA_FILE, name::CLIENT_CERT, name::CLIENT_KEY, name::ACS_CERT_SHA256];
 
 /// Whom the worker is to believe; what cannot be read is left out and logged, and the session then says what is missing.
-fn trust(layers: &Layers) -> Trust {
-    let authorities = match layers.text(name::CA_FILE) {
+fn trust([authorities, certificate, key, pin]: &Names) -> Trust {
+    let authorities = match authorities.as_str() {
         "" => SYSTEM_AUTHORITIES,
         file => file,
     };
     Trust {
         authorities: or_warn(pem(authorities, "CERTIFICATE")),
-        certificate: or_warn(pem(layers.text(name::CLIENT_CERT), "CERTIFICATE")),
-        key: Secret::new(or_warn(pem(layers.text(name::CLIENT_KEY), "PRIVATE KEY"))),
-        pin: fingerprint(layers.text(name::ACS_CERT_SHA256)),
+        certificate: or_warn(pem(certificate, "CERTIFICATE")),
+        key: Secret::new(or_warn(pem(key, "PRIVATE KEY"))),
+        pin: fingerprint(pin),
     }
 }
 

@@ -15,7 +15,12 @@ use crate::{
 };
 
 /// The writes that a SetParameterValues asks for, or the fault that names every bad parameter.
-pub fn set_values(schema: &Schema, values: &[SetValue], at: UtcTime) -> Result<Vec<Write>, Fault> {
+pub fn set_values(
+    schema: &Schema,
+    values: &[SetValue],
+    at: UtcTime,
+    forbidden: impl Fn(&str, &str) -> Option<String>,
+) -> Result<Vec<Write>, Fault> {
     let mut seen = HashSet::new();
     if let Some(twice) = values.iter().find(|value| !seen.insert(value.name.as_str())) {
         let detail = format!("{} is set twice", twice.name);
@@ -24,7 +29,11 @@ pub fn set_values(schema: &Schema, values: &[SetValue], at: UtcTime) -> Result<V
     let mut writes = Vec::with_capacity(values.len() * 2);
     let mut faults = Vec::new();
     for value in values {
-        match judge(schema, value) {
+        let judged = judge(schema, value).and_then(|(name, text)| match forbidden(name, &text) {
+            Some(why) => Err((FaultCode::InvalidParameterValue, why)),
+            None => Ok((name, text)),
+        });
+        match judged {
             Ok((name, text)) => {
                 writes.push(Write::Startup(name, Some(Stored { text, source: Source::Acs, at })));
                 writes.push(Write::Unsaved(name, None));
@@ -82,7 +91,7 @@ mod tests {
     }
 
     fn set(values: &[SetValue]) -> Result<Vec<Write>, Fault> {
-        set_values(&Schema::new(), values, UtcTime::from_millis(1))
+        set_values(&Schema::new(), values, UtcTime::from_millis(1), |_, _| None)
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Gate {
     /// A nonce is good for so many requests, and stale then.
     uses: u32,
     nonces: u32,
+    /// After so many requests were let in, another password counts.
+    next: Option<(u32, String)>,
     /// The last request count of the nonce in use, and its connection.
     last: Option<(u32, u32)>,
     pub(super) seen: Vec<(u32, Option<String>)>,
@@ -37,12 +39,27 @@ impl Gate {
     /// Asks for this login at every request.
     pub fn new(scheme: Scheme, username: &str, password: &str) -> Self {
         let (username, password) = (username.to_owned(), password.to_owned());
-        Self { scheme, username, password, uses: u32::MAX, nonces: 0, last: None, seen: Vec::new() }
+        Self {
+            scheme,
+            username,
+            password,
+            uses: u32::MAX,
+            nonces: 0,
+            next: None,
+            last: None,
+            seen: Vec::new(),
+        }
     }
 
     /// Each nonce is good for so many requests; the next is told that it is stale.
     pub fn nonce_uses(mut self, uses: u32) -> Self {
         self.uses = uses;
+        self
+    }
+
+    /// After so many requests were let in, this password counts.
+    pub fn password_changes(mut self, after: u32, password: &str) -> Self {
+        self.next = Some((after, password.to_owned()));
         self
     }
 
@@ -53,7 +70,15 @@ impl Gate {
         self.seen.push((connection, given.clone()));
         let verdict = given.map_or(Verdict::Wrong, |given| self.judge(&given, request, connection));
         let stale = match verdict {
-            Verdict::Right => return None,
+            Verdict::Right => {
+                if let Some((after, _)) = &mut self.next {
+                    *after -= 1;
+                }
+                if let Some((_, password)) = self.next.take_if(|(after, _)| *after == 0) {
+                    self.password = password;
+                }
+                return None;
+            }
             Verdict::Stale => ", stale=true",
             Verdict::Wrong => "",
         };
@@ -94,7 +119,7 @@ impl Gate {
         };
         let field = |name: &str| field(name).unwrap_or_default();
         let hash = |text: String| match algorithm {
-            "SHA-256" => data_encoding::HEXLOWER.encode(&Sha256::digest(text)),
+            "SHA-256" | "SHA-256-sess" => data_encoding::HEXLOWER.encode(&Sha256::digest(text)),
             _ => data_encoding::HEXLOWER.encode(&Md5::digest(text)),
         };
         let path = request.head.split(' ').nth(1).unwrap_or_default();
