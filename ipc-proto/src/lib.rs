@@ -7,6 +7,7 @@
 pub mod channel;
 pub mod codec;
 pub mod control;
+pub mod cwmp_version;
 pub mod fault;
 pub mod outcome;
 pub mod path;
@@ -20,6 +21,7 @@ pub mod value;
 pub mod version;
 pub mod worker;
 
+pub use cwmp_version::CwmpVersion;
 pub use fault::{Fault, FaultCode, ParameterFault};
 pub use path::ParamPath;
 pub use secret::Secret;

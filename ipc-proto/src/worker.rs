@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::outcome::{Failure, Outcome, Stage};
 use crate::{
-    Fault, HttpUrl, ParamPath, ParamType, Secret, UtcTime, Value,
+    CwmpVersion, Fault, HttpUrl, ParamPath, ParamType, Secret, UtcTime, Value,
     retry::RetryPolicy,
     text::{CommandKey, ParameterKey},
 };
@@ -77,6 +77,12 @@ pub struct Acs {
     pub allow_basic_http: bool,
     /// Whom to believe over https.
     pub trust: Trust,
+    /// The newest version to offer: what a person pinned, or what this URL fell back to (DECISIONS 14).
+    pub max_version: CwmpVersion,
+    /// Header SessionTimeout: how many seconds the ACS should wait for us.
+    pub session_timeout: u32,
+    /// Messages with prefixes that are not declared are read all the same.
+    pub lenient: bool,
 }
 
 /// Whom to believe over https; PEM texts, never paths (DECISIONS on what the worker may read).
@@ -317,6 +323,15 @@ pub struct SessionOpened {
     pub events: Vec<Event>,
     /// The forced parameters, and those that changed.
     pub parameters: Vec<ParameterValue>,
+    /// What we ask of the ACS in this session, in order.
+    pub requests: Vec<CpeRequest>,
+}
+
+/// An RPC that the CPE calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CpeRequest {
+    /// Which methods has the ACS?
+    GetRpcMethods,
 }
 
 /// DeviceIdStruct (TR-069 A.3.3.1).
@@ -415,6 +430,13 @@ pub enum Report {
         session: SessionId,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// The ACS does not take an Inform of the version that was offered; the session fails.
+    VersionRefused {
+        /// The open session.
+        session: SessionId,
+        /// The version.
+        offered: CwmpVersion,
     },
 }
 

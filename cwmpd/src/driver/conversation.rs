@@ -5,8 +5,8 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 use ipc_proto::{
     UtcTime,
     worker::{
-        Acs as AcsConfig, ClientLine, Failure, Outcome, Page, Query, Reply, SessionId, SessionOpened, Stage,
-        Why, WorkerConfig,
+        Acs as AcsConfig, ClientLine, Failure, Outcome, Page, Query, Reply, Report, SessionId, SessionOpened,
+        Stage, Why, WorkerConfig,
     },
 };
 use tokio::{
@@ -162,7 +162,13 @@ async fn converse(
     opened: &SessionOpened,
 ) -> Result<Outcome, Broken> {
     let current_time = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    let cx = Cx { current_time, target: config.url.path_and_query().to_owned() };
+    let mut cx = Cx {
+        current_time,
+        target: acs.target().to_owned(),
+        offered: config.max_version,
+        session_timeout: config.session_timeout,
+        lenient: config.lenient,
+    };
     let (mut session, actions) = Session::start(opened, &cx);
     let mut actions = VecDeque::from(actions);
     // Since the ACS's last word.
@@ -178,10 +184,16 @@ async fn converse(
                 tell(link, opened.session, told, Some(heard));
                 continue;
             }
+            session::Action::VersionRefused(offered) => {
+                link.report(Report::VersionRefused { session: opened.session, offered });
+                continue;
+            }
             session::Action::Close(outcome) => return Ok(outcome),
         };
         if matches!(input, session::Input::Response(_)) {
             heard = Instant::now();
+            // Where the answer came from: a redirect may lie in between.
+            acs.target().clone_into(&mut cx.target);
         }
         let (next, more) = session.step(&cx, input);
         session = next;
@@ -203,16 +215,32 @@ async fn ask(link: &Link, query: Query) -> Result<Reply, LinkLost> {
 
 async fn send(acs: &mut Acs, post: Post) -> Result<Response, HttpError> {
     let (body, point) = match post {
-        Post::Empty => (Outgoing::Empty, None),
-        Post::Inform(bytes) => (Outgoing::Whole(bytes), Some("worker.inform-sent")),
-        Post::Response(bytes) => (Outgoing::Whole(bytes), Some("worker.response-posted")),
+        Post::Empty => (None, None),
+        Post::Inform(bytes) => (Some(bytes), Some("worker.inform-sent")),
+        Post::Response(bytes) => (Some(bytes), Some("worker.response-posted")),
+        Post::Request(bytes) => (Some(bytes), None),
     };
-    acs.post(body, std::future::ready(()), point).await
+    acs.post(body, point).await
+}
+
+/// Sends the answer of a read; from its first page again when the ACS wants it again.
+async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) -> Result<Response, Broken> {
+    loop {
+        let again = Answer { read: answer.read, writer: answer.writer.clone() };
+        if let Some(response) = pump_once(link, acs, session, again).await? {
+            return Ok(response);
+        }
+    }
 }
 
 /// Writes the pages of a read into an answer: whole while it is small, else in pieces, one page ahead of what
 /// the ACS has taken (DECISIONS 40).
-async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) -> Result<Response, Broken> {
+async fn pump_once(
+    link: &Link,
+    acs: &mut Acs,
+    session: SessionId,
+    answer: Answer,
+) -> Result<Option<Response>, Broken> {
     let Answer { read, mut writer } = answer;
     let mut pages = 0;
     let mut next = async |writer: &mut ListAnswer| -> Result<(), Broken> {
@@ -230,8 +258,7 @@ async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) ->
     }
     let point = Some("worker.response-posted");
     if writer.is_complete() {
-        let whole = Outgoing::Whole(writer.take().into());
-        return Ok(acs.post(whole, std::future::ready(()), point).await?);
+        return Ok(Some(acs.post(Some(writer.take().into()), point).await?));
     }
     let (pieces, body) = mpsc::channel(1);
     let patience = acs.patience;
@@ -250,7 +277,7 @@ async fn pump(link: &Link, acs: &mut Acs, session: SessionId, answer: Answer) ->
         broken = fed.await.err();
         drop(pieces);
     };
-    let response = acs.post(Outgoing::Pieces(body), feeding, point).await;
+    let response = acs.post_once(Outgoing::Pieces(body), feeding, point).await;
     match broken {
         Some(broken) => Err(broken),
         None => Ok(response?),

@@ -143,6 +143,7 @@ fn opened(id: u32) -> SessionOpened {
         device: DeviceId::default(),
         events: vec![event],
         parameters: Vec::new(),
+        requests: Vec::new(),
     }
 }
 
@@ -156,6 +157,9 @@ fn config(url: &str) -> WorkerConfig {
             password: Secret::new("secret"),
             allow_basic_http: true,
             trust: Trust::default(),
+            max_version: ipc_proto::CwmpVersion::default(),
+            session_timeout: 60,
+            lenient: true,
         }),
         connection_request: None,
         periodic: None,

@@ -4,7 +4,7 @@ use std::{error::Error as _, io, net::SocketAddr};
 
 use ipc_proto::worker::{Failure, Stage};
 
-use super::{auth::LoginError, tls::TlsError};
+use super::{auth::LoginError, redirect::RedirectError, tls::TlsError};
 
 /// Why a POST has no answer. Times are in CWMP seconds.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,9 @@ pub enum HttpError {
     /// No login.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// A redirect that is not followed.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
     /// A body over its limit.
     #[error("the ACS at {0} sent a message of more than 4 MiB, which is not read")]
     BodyTooLarge(SocketAddr),
@@ -94,6 +97,7 @@ impl HttpError {
             Self::Tls(TlsError::Certificate(_)) => Stage::Certificate,
             Self::Tls(_) => Stage::Tls,
             Self::Login(_) => Stage::Auth,
+            Self::Redirect(_) => Stage::Redirect,
             Self::Name { .. } | Self::SlowName { .. } => Stage::Dns,
             Self::NoRoute(..) => Stage::Network,
             Self::Refused(_) | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,
