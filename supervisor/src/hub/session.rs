@@ -1,7 +1,7 @@
 //! The open session: the write lock, the events that its Inform carries, its prepared read.
 
 use ipc_proto::{
-    Fault, FaultCode, ParamPath, UtcTime,
+    CwmpVersion, Fault, FaultCode, ParamPath, UtcTime,
     text::CommandKey,
     worker::{
         DeviceId, Event, EventCode, EventId, Failure, Outcome, ParameterValue, Read, ReadId, Reply,
@@ -32,6 +32,8 @@ pub struct OpenSession {
     events: Vec<Event>,
     /// Not stored: kept only if the session ends before the ACS has it.
     unstored: Option<EventId>,
+    /// The ACS did not take an Inform of this version.
+    refused: Option<CwmpVersion>,
     read: Option<(ReadId, Capture)>,
     reads: u32,
 }
@@ -59,7 +61,7 @@ impl OpenSession {
             let command_key = CommandKey::default();
             events.push(Event { id: next_event, code: EventCode::ConnectionRequest, command_key });
         }
-        Self { id, started: now, events, unstored, read: None, reads: 0 }
+        Self { id, started: now, events, unstored, refused: None, read: None, reads: 0 }
     }
 
     /// What the worker makes its Inform of.
@@ -76,7 +78,13 @@ impl OpenSession {
             device: device.clone(),
             events: self.events.clone(),
             parameters: forced.collect(),
+            requests: Vec::new(),
         }
+    }
+
+    /// The ACS does not take an Inform of this version: remembered when the session ends as failed.
+    pub fn version_refused(&mut self, offered: CwmpVersion) {
+        self.refused = Some(offered);
     }
 
     /// The ACS has these events: what is stored of them goes, what is not is forgotten.
@@ -130,7 +138,14 @@ impl OpenSession {
                     let Event { id, code, command_key } = event.clone();
                     Write::AddEvent(StoredEvent { id, code, command_key })
                 }));
-                Some(bounded(failure))
+                let mut failure = bounded(failure);
+                if let Some(next) = self.refused.map(|refused| state.version_after(refused))
+                    && next != state.offered_version()
+                {
+                    failure.reason.push_str(&format!("; the next try offers CWMP {next}"));
+                    writes.push(Write::Fact(Fact::FellBackTo, next.to_string()));
+                }
+                Some(failure)
             }
         };
         let events = self.events.iter().map(|event| event.code.text().to_owned()).collect();

@@ -63,11 +63,13 @@ pub enum Fact {
     RetryCount,
     /// Failed sessions since the boot.
     RetriesSinceBoot,
+    /// The version of CWMP that the URL in force fell back to; empty: none (DECISIONS 14).
+    FellBackTo,
 }
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
         (Self::Oui, "oui"),
@@ -80,6 +82,7 @@ impl Fact {
         (Self::PeriodicPhase, "periodic_phase"),
         (Self::RetryCount, "retry_count"),
         (Self::RetriesSinceBoot, "retries_since_boot"),
+        (Self::FellBackTo, "fell_back_to"),
     ];
 
     /// Its name on disk.
