@@ -142,6 +142,10 @@ impl Acs {
         let headers = response.headers().clone();
         // The next request goes where this one went: some nonces are good for one connection.
         let answer = self.answer(response, open).await?;
+        if !written.done {
+            // The rest of our message will never come.
+            self.open = None;
+        }
         match status.as_u16() {
             401 => self.login.challenged(&headers, &mut self.attempt.refusals)?,
             code @ (301 | 302 | 307 | 308) => {
@@ -224,7 +228,8 @@ impl Acs {
         if let Some(mut open) = self.open.take() {
             // Lets the connection's task see an end that has arrived already.
             tokio::task::yield_now().await;
-            if open.sender.ready().await.is_ok() {
+            // One whose last message the ACS did not read to its end never is.
+            if let Ok(Ok(())) = timeout(self.patience.limit(), open.sender.ready()).await {
                 open.kept = true;
                 return Ok(open);
             }
