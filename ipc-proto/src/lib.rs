@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod path;
 pub mod retry;
 pub mod secret;
+pub mod set_values;
 pub mod test_points;
 pub mod text;
 pub mod time;

@@ -7,11 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::outcome::{Failure, Outcome, Stage};
 use crate::{
-    CwmpVersion, Fault, HttpUrl, ParamPath, ParamType, Secret, UtcTime, Value,
+    CwmpVersion, Fault, HttpUrl, ParamPath, Secret, UtcTime, Value,
     retry::RetryPolicy,
     text::{CommandKey, ParameterKey},
+};
+pub use crate::{
+    outcome::{Failure, Outcome, Stage},
+    set_values::{DeclaredType, SetStatus, SetValue},
 };
 
 /// From the supervisor.
@@ -255,28 +258,6 @@ pub enum Read {
     },
 }
 
-/// One parameter of a SetParameterValues, as the ACS sent it; the supervisor judges all of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetValue {
-    /// The name.
-    pub name: String,
-    /// xsi:type, where one was given.
-    pub declared: DeclaredType,
-    /// The text of the value.
-    pub text: String,
-}
-
-/// The xsi:type of a value from the ACS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeclaredType {
-    /// None given: the data model's type is meant.
-    Absent,
-    /// One of the data model's types.
-    Known(ParamType),
-    /// Some other type: fits nothing.
-    Unknown,
-}
-
 /// The supervisor's answer to a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -299,15 +280,6 @@ pub enum Reply {
     Fault(Fault),
     /// Refused: that session is not open (any more).
     NoSession,
-}
-
-/// Status of a SetParameterValuesResponse (TR-069 A.3.2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SetStatus {
-    /// 0: in force.
-    Applied,
-    /// 1: stored, in force later.
-    Later,
 }
 
 /// What an Inform is made of.

@@ -133,6 +133,23 @@ async fn a_closed_connection_is_followed_by_a_new_one_with_the_same_cookies() {
 }
 
 #[tokio::test]
+async fn the_repeat_after_a_401_carries_the_cookies() {
+    let first = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nSet-Cookie: a=1\r\n\r\nx";
+    let who = "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"r\"\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n";
+    let (url, task) = server(vec![[first, who, NO_CONTENT].map(str::to_owned).to_vec()]).await;
+    let mut acs = acs(url);
+    post(&mut acs, Some("<x/>")).await.unwrap();
+    assert_eq!(post(&mut acs, Some("<y/>")).await.unwrap().status, 204);
+    let requests = task.await.unwrap();
+    assert!(
+        requests[1].contains("cookie: a=1\r\n") && !requests[1].contains("authorization"),
+        "{requests:?}"
+    );
+    assert!(requests[2].contains("cookie: a=1; b=2\r\n") && requests[2].ends_with("<y/>"), "{requests:?}");
+    assert!(requests[2].contains("authorization: Basic "), "{requests:?}");
+}
+
+#[tokio::test]
 async fn chunked_answers_are_read_and_limited() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     let (url, _task) = server(vec![vec![chunked.to_owned()]]).await;
