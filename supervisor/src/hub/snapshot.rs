@@ -43,7 +43,7 @@ pub fn worker_config(
         phase: phase(layers.text(name::PERIODIC_INFORM_TIME), state.fact(Fact::PeriodicPhase)),
     });
     let TimingSettings { second_ms, heartbeat_ms, reply_ms, session_max_s, .. } = settings.timing;
-    let trust = trust.of(layers, url.as_ref().is_some_and(HttpUrl::is_https));
+    let trust = trust.of(layers, url.is_some());
     WorkerConfig {
         revision,
         acs: url.map(|url| Acs {
