@@ -7,11 +7,13 @@
 pub mod channel;
 pub mod codec;
 pub mod control;
+pub mod cwmp_version;
 pub mod fault;
 pub mod outcome;
 pub mod path;
 pub mod retry;
 pub mod secret;
+pub mod set_values;
 pub mod shown;
 pub mod test_points;
 pub mod text;
@@ -21,6 +23,7 @@ pub mod value;
 pub mod version;
 pub mod worker;
 
+pub use cwmp_version::CwmpVersion;
 pub use fault::{Fault, FaultCode, ParameterFault};
 pub use path::ParamPath;
 pub use secret::Secret;

@@ -41,6 +41,12 @@ impl HttpUrl {
     /// Checks and takes a URL.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         check_chars(text, MAX_URL).map_err(|e| UrlError::TooLong(e.found))?;
+        Self::parse_any_length(text)
+    }
+
+    /// The same for a URL that no parameter will hold, such as where an ACS redirects to; its length is the
+    /// caller's to bound.
+    pub fn parse_any_length(text: &str) -> Result<Self, UrlError> {
         let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         if !matches!(scheme.as_deref(), Some("http" | "https")) {
             return Err(UrlError::Scheme);

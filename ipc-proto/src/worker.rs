@@ -7,11 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::outcome::{Failure, Outcome, Stage};
 use crate::{
-    Fault, HttpUrl, ParamPath, ParamType, Secret, UtcTime, Value,
+    CwmpVersion, Fault, HttpUrl, ParamPath, Secret, UtcTime, Value,
     retry::RetryPolicy,
     text::{CommandKey, ParameterKey},
+};
+pub use crate::{
+    outcome::{Failure, Outcome, Stage},
+    set_values::{DeclaredType, SetStatus, SetValue},
 };
 
 /// From the supervisor.
@@ -75,10 +78,18 @@ pub struct Acs {
     pub username: String,
     /// For its login.
     pub password: Secret,
+    /// Hosts that a redirect may lead to; empty: any.
+    pub allow_hosts: Vec<String>,
     /// A Basic challenge over plain http may be answered.
     pub allow_basic_http: bool,
     /// Whom to believe over https.
     pub trust: Trust,
+    /// The newest version to offer: what a person pinned, or what this URL fell back to (DECISIONS 14).
+    pub max_version: CwmpVersion,
+    /// Header SessionTimeout: how many seconds the ACS should wait for us.
+    pub session_timeout: u32,
+    /// Messages with prefixes that are not declared are read all the same.
+    pub lenient: bool,
 }
 
 /// Whom to believe over https; PEM texts, never paths (DECISIONS on what the worker may read).
@@ -253,28 +264,6 @@ pub enum Read {
     },
 }
 
-/// One parameter of a SetParameterValues, as the ACS sent it; the supervisor judges all of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetValue {
-    /// The name.
-    pub name: String,
-    /// xsi:type, where one was given.
-    pub declared: DeclaredType,
-    /// The text of the value.
-    pub text: String,
-}
-
-/// The xsi:type of a value from the ACS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeclaredType {
-    /// None given: the data model's type is meant.
-    Absent,
-    /// One of the data model's types.
-    Known(ParamType),
-    /// Some other type: fits nothing.
-    Unknown,
-}
-
 /// The supervisor's answer to a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -299,15 +288,6 @@ pub enum Reply {
     NoSession,
 }
 
-/// Status of a SetParameterValuesResponse (TR-069 A.3.2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SetStatus {
-    /// 0: in force.
-    Applied,
-    /// 1: stored, in force later.
-    Later,
-}
-
 /// What an Inform is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionOpened {
@@ -321,6 +301,15 @@ pub struct SessionOpened {
     pub events: Vec<Event>,
     /// The forced parameters, and those that changed.
     pub parameters: Vec<ParameterValue>,
+    /// What we ask of the ACS in this session, in order.
+    pub requests: Vec<CpeRequest>,
+}
+
+/// An RPC that the CPE calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CpeRequest {
+    /// Which methods has the ACS?
+    GetRpcMethods,
 }
 
 /// DeviceIdStruct (TR-069 A.3.3.1).
@@ -423,6 +412,13 @@ pub enum Report {
         session: SessionId,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// The ACS does not take an Inform of the version that was offered; the session fails.
+    VersionRefused {
+        /// The open session.
+        session: SessionId,
+        /// The version.
+        offered: CwmpVersion,
     },
 }
 

@@ -135,6 +135,10 @@ pub struct AcsSettings {
     pub allow_basic_http: bool,
     /// Host names and addresses that the ACS URL may hold; empty: any.
     pub allow_hosts: Vec<String>,
+    /// Messages with prefixes that are not declared are read all the same.
+    pub lenient: bool,
+    /// Header SessionTimeout: how many seconds the ACS should wait for the device.
+    pub session_timeout_s: u32,
 }
 
 impl AcsSettings {
@@ -222,7 +226,13 @@ impl Default for WorkerSettings {
 
 impl Default for AcsSettings {
     fn default() -> Self {
-        Self { allow_http: true, allow_basic_http: true, allow_hosts: Vec::new() }
+        Self {
+            allow_http: true,
+            allow_basic_http: true,
+            allow_hosts: Vec::new(),
+            lenient: true,
+            session_timeout_s: 60,
+        }
     }
 }
 
@@ -326,6 +336,10 @@ impl Settings {
             if argv.first().is_some_and(|program| !program.starts_with('/')) {
                 return Err((key, "the program must be an absolute path".to_owned()));
             }
+        }
+        // Longer than the worker waits for the supervisor, which waits for commands (DECISIONS 6).
+        if !(30..=86_400).contains(&self.acs.session_timeout_s) {
+            return Err(("session_timeout_s", "must be from 30 to 86400".to_owned()));
         }
         let timing = &self.timing;
         for (key, value) in [

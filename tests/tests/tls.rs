@@ -145,3 +145,41 @@ fn a_file_that_cannot_work_is_refused_when_it_is_set() {
     device.ctl_ok(&["set", &format!("cwmp.client_key={}", key.display())]);
     refused(&["apply"], "without its certificate");
 }
+
+#[test]
+fn a_redirect_into_https_is_checked_against_the_new_host() {
+    let ca = authority("test CA");
+    for (name, stage) in [("127.0.0.1", None), ("acs.example.org", Some("certificate"))] {
+        let acs = Acs::start();
+        let (shown, key) = certificate(&ca, name, 2100);
+        let url = in_front_of(&acs, shown, &key);
+        let device = device(&ca, "");
+        acs.redirect(0, 302, &url);
+        device.use_acs(&acs.url());
+        match stage {
+            None => {
+                acs.wait_sessions(1, PATIENCE);
+                device.wait_status("connected", |s| s["acs"]["state"] == "connected");
+            }
+            Some(stage) => {
+                let status = device.wait_status("refused", |s| s["acs"]["state"] == "disconnected");
+                assert_eq!(status["acs"]["stage"], stage, "{status:#}");
+                assert_eq!(acs.sessions_so_far(), 0, "nothing is said to it");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_redirect_out_of_https_is_not_followed() {
+    let ca = authority("test CA");
+    let acs = Acs::start();
+    let (shown, key) = certificate(&ca, "127.0.0.1", 2100);
+    acs.redirect(0, 302, &acs.url());
+    let device = device(&ca, "");
+    device.use_acs(&in_front_of(&acs, shown, &key));
+    let status = device.wait_status("refused", |s| s["acs"]["state"] == "disconnected");
+    assert_eq!(status["acs"]["stage"], "redirect", "{status:#}");
+    assert!(status["acs"]["reason"].as_str().unwrap().contains("from https to http"), "{status:#}");
+    assert_eq!(acs.sessions_so_far(), 0);
+}

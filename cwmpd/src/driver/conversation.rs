@@ -5,8 +5,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use ipc_proto::{
     UtcTime,
     worker::{
-        Acs as AcsConfig, ClientLine, Failure, Outcome, Page, Query, Reply, SessionId, SessionOpened, Stage,
-        Why, WorkerConfig,
+        Acs as AcsConfig, ClientLine, Failure, Outcome, Page, Query, ReadId, Reply, Report, SessionId,
+        SessionOpened, Stage, Why, WorkerConfig,
     },
 };
 use tokio::{
@@ -157,7 +157,11 @@ fn opening(why: Why, opened: &SessionOpened) -> Told {
 
 /// A line of the client log.
 pub fn tell(link: &Link, session: SessionId, told: Told, since: Option<Instant>) {
-    let took = since.map(|since| u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX));
+    tell_took(link, session, told, since.map(|since| since.elapsed()));
+}
+
+fn tell_took(link: &Link, session: SessionId, told: Told, took: Option<Duration>) {
+    let took = took.map(|took| u32::try_from(took.as_millis()).unwrap_or(u32::MAX));
     let Told { what, detail } = told;
     link.tell(ClientLine { at: UtcTime::now(), session: Some(session), what, detail, took_ms: took });
 }
@@ -194,7 +198,13 @@ async fn converse(
     opened: &SessionOpened,
 ) -> Result<Outcome, Broken> {
     let current_time = current_time(config.clock_synchronised);
-    let cx = Cx { current_time, target: of.url.path_and_query().to_owned() };
+    let mut cx = Cx {
+        current_time,
+        target: acs.target().to_owned(),
+        offered: of.max_version,
+        session_timeout: of.session_timeout,
+        lenient: of.lenient,
+    };
     let (mut session, actions) = Session::start(opened, &cx);
     let mut actions = VecDeque::from(actions);
     // Since the ACS's last word.
@@ -210,11 +220,17 @@ async fn converse(
                 tell(link, opened.session, told, Some(heard));
                 continue;
             }
+            session::Action::VersionRefused(offered) => {
+                link.report(Report::VersionRefused { session: opened.session, offered });
+                continue;
+            }
             session::Action::Close(outcome) => return Ok(outcome),
         };
         if matches!(input, session::Input::Response(_)) {
             heard = Instant::now();
             tell_notes(link, opened.session, acs);
+            // Where the answer came from: a redirect may lie in between.
+            acs.target().clone_into(&mut cx.target);
         }
         let (next, more) = session.step(&cx, input);
         session = next;
@@ -236,39 +252,15 @@ async fn ask(link: &Link, query: Query) -> Result<Reply, LinkLost> {
 
 async fn send(acs: &mut Acs, post: Post) -> Result<Response, HttpError> {
     let (body, point) = match post {
-        Post::Empty => (Outgoing::Empty, None),
-        Post::Inform(bytes) => (Outgoing::Whole(bytes), Some("worker.inform-sent")),
-        Post::Response(bytes) => (Outgoing::Whole(bytes), Some("worker.response-posted")),
+        Post::Empty => (None, None),
+        Post::Inform(bytes) => (Some(bytes), Some("worker.inform-sent")),
+        Post::Response(bytes) => (Some(bytes), Some("worker.response-posted")),
+        Post::Request(bytes) => (Some(bytes), None),
     };
-    acs.post(body, std::future::ready(()), point).await
+    acs.post(body, point).await
 }
 
-/// The line of a read in the client log: told when the last byte of its answer was handed to the connection, or,
-/// with that, when the session breaks before.
-struct ReadLine<'a> {
-    link: &'a Link,
-    session: SessionId,
-    told: Option<Told>,
-    heard: Instant,
-}
-
-impl ReadLine<'_> {
-    fn delivered(&mut self) {
-        if let Some(told) = self.told.take() {
-            tell(self.link, self.session, told, Some(self.heard));
-        }
-    }
-}
-
-impl Drop for ReadLine<'_> {
-    fn drop(&mut self) {
-        self.told = self.told.take().map(Told::not_delivered);
-        self.delivered();
-    }
-}
-
-/// Writes the pages of a read into an answer: whole while it is small, else in pieces, one page ahead of what
-/// the ACS has taken (DECISIONS 40).
+/// Sends the answer of a read; from its first page again when the ACS wants it again.
 async fn pump(
     link: &Link,
     acs: &mut Acs,
@@ -276,8 +268,49 @@ async fn pump(
     answer: Answer,
     heard: Instant,
 ) -> Result<Response, Broken> {
-    let Answer { read, mut writer, told } = answer;
-    let mut line = ReadLine { link, session, told: Some(told), heard };
+    let Answer { read, writer, told } = answer;
+    let mut line = ReadLine { link, session, told: Some(told), heard, handed: None };
+    loop {
+        if let Some(response) = pump_once(acs, read, writer.clone(), &mut line).await? {
+            return Ok(response);
+        }
+    }
+}
+
+/// The line of a read in the client log: how long it took until the last byte of its answer was handed to the
+/// connection, or that it was not.
+struct ReadLine<'a> {
+    link: &'a Link,
+    session: SessionId,
+    told: Option<Told>,
+    heard: Instant,
+    handed: Option<Duration>,
+}
+
+impl ReadLine<'_> {
+    fn delivered(&mut self) {
+        self.handed = Some(self.heard.elapsed());
+    }
+}
+
+impl Drop for ReadLine<'_> {
+    fn drop(&mut self) {
+        let Some(told) = self.told.take() else { return };
+        let told = if self.handed.is_some() { told } else { told.not_delivered() };
+        tell_took(self.link, self.session, told, self.handed.or_else(|| Some(self.heard.elapsed())));
+    }
+}
+
+/// Writes the pages of a read into an answer: whole while it is small, else in pieces, one page ahead of what
+/// the ACS has taken (DECISIONS 40).
+async fn pump_once(
+    acs: &mut Acs,
+    read: ReadId,
+    mut writer: ListAnswer,
+    line: &mut ReadLine<'_>,
+) -> Result<Option<Response>, Broken> {
+    let ReadLine { link, session, .. } = *line;
+    line.handed = None;
     let mut pages = 0;
     let mut next = async |writer: &mut ListAnswer| -> Result<(), Broken> {
         let query = Query::Page { session, read, page: pages };
@@ -295,7 +328,7 @@ async fn pump(
     let point = Some("worker.response-posted");
     if writer.is_complete() {
         let whole = Outgoing::Whole(writer.take().into());
-        return Ok(acs.post(whole, async { line.delivered() }, point).await?);
+        return Ok(acs.post_once(whole, async { line.delivered() }, point).await?);
     }
     let (pieces, body) = mpsc::channel(1);
     let patience = acs.patience;
@@ -317,7 +350,7 @@ async fn pump(
         broken = fed.await.err();
         drop(pieces);
     };
-    let response = acs.post(Outgoing::Pieces(body), feeding, point).await;
+    let response = acs.post_once(Outgoing::Pieces(body), feeding, point).await;
     match broken {
         Some(broken) => Err(broken),
         None => Ok(response?),

@@ -42,9 +42,11 @@ pub enum LoginError {
     /// Never the right nonce.
     #[error("the ACS calls each of its nonces stale at once (realm {0}): look at its log")]
     AlwaysStale(String),
-    /// What was sent in pieces is gone.
-    #[error("the ACS asks for a login in the middle of an answer that is too large to repeat (realm {0})")]
-    NotRepeatable(String),
+    /// What is sent in pieces has no hash before it is sent.
+    #[error(
+        "the ACS asks for a login that covers the message (auth-int), and the answer is too large for that (realm {0}): set it to qop auth"
+    )]
+    NotHashable(String),
     /// Characters that no header may hold.
     #[error("the login cannot be sent ({0}): check cwmp.acs_username and cwmp.acs_password")]
     Unsendable(String),
@@ -116,7 +118,7 @@ impl Login {
                 // With a body http-auth would choose auth-int even where auth is offered.
                 let auth_int = !(client.qop() & Qop::Auth);
                 if auth_int && body.is_none() {
-                    return Err(LoginError::NotRepeatable(shown(client.realm())));
+                    return Err(LoginError::NotHashable(shown(client.realm())));
                 }
                 // http-auth 0.1 puts the body itself into A2, where RFC 7616 3.4.3 wants its hash.
                 let hashed = body.filter(|_| auth_int).map(|body| hash(client.algorithm(), body));
@@ -156,9 +158,10 @@ impl Login {
         Ok(())
     }
 
-    /// The realm that was last asked for, to show.
-    pub fn realm(&self) -> String {
-        self.scheme.as_ref().map_or_else(String::new, |scheme| shown(scheme.realm()))
+    /// The next request goes to another host, which has to ask for itself. From https nothing goes back to http.
+    pub fn moved(&mut self, to_https: bool) {
+        self.scheme = None;
+        self.basic_allowed |= to_https;
     }
 }
 
@@ -255,8 +258,12 @@ mod tests {
             response_timeout: 30,
             username: username.to_owned(),
             password: Secret::new(password),
+            allow_hosts: Vec::new(),
             allow_basic_http,
             trust: Trust::default(),
+            max_version: ipc_proto::CwmpVersion::default(),
+            session_timeout: 60,
+            lenient: true,
         })
     }
 

@@ -20,17 +20,6 @@ pub enum Outgoing {
     Pieces(Pieces),
 }
 
-impl Outgoing {
-    /// The same once more, where it is still at hand.
-    pub fn again(&self) -> Option<Self> {
-        match self {
-            Self::Empty => Some(Self::Empty),
-            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
-            Self::Pieces(_) => None,
-        }
-    }
-}
-
 /// The pieces of a message. Only [`Piece::Last`] ends it: a sender that is dropped breaks the connection,
 /// so that half an answer never looks like a whole one (DECISIONS 40).
 pub type Pieces = mpsc::Receiver<Piece>;

@@ -151,6 +151,8 @@ where
     let (sender, connection) = Builder::new()
         .max_buf_size(MAX_HEAD)
         .max_header_size(MAX_HEAD)
+        // `Content-Length : 5`, as some old ACSs write it.
+        .allow_spaces_after_header_name_in_responses(true)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|e| HttpError::exchange(address, &e))?;

@@ -7,33 +7,38 @@ const MAX_COOKIES: usize = 20;
 /// The longest name and value together, in bytes.
 const MAX_COOKIE: usize = 4096;
 
-/// What the ACS asked to be told again. One host, one session: Path and Domain make no difference.
+/// What the ACS asked to be told again, for one session. A host gets back what it set, whatever Path and Domain say.
 #[derive(Debug, Default)]
-pub struct Cookies(Vec<(String, String)>);
+pub struct Cookies(Vec<Cookie>);
+
+#[derive(Debug)]
+struct Cookie {
+    host: String,
+    name: String,
+    value: String,
+}
 
 impl Cookies {
-    /// Takes in one Set-Cookie header.
-    pub fn set(&mut self, header: &str, now: UtcTime) {
+    /// Takes in one Set-Cookie header of a host.
+    pub fn set(&mut self, host: &str, header: &str, now: UtcTime) {
         let mut parts = header.split(';');
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
         let (name, value) = (name.trim(), value.trim());
         if name.is_empty() || name.len() + value.len() > MAX_COOKIE {
             return;
         }
-        self.0.retain(|(kept, _)| kept != name);
+        self.0.retain(|kept| kept.name != name || kept.host != host);
         if is_over(parts, now) || self.0.len() >= MAX_COOKIES {
             return;
         }
-        self.0.push((name.to_owned(), value.to_owned()));
+        self.0.push(Cookie { host: host.to_owned(), name: name.to_owned(), value: value.to_owned() });
     }
 
-    /// The Cookie header, if there is anything to say.
-    pub fn header(&self) -> Option<String> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Some(pairs.join("; "))
+    /// The Cookie header for a host, if there is anything to say.
+    pub fn header(&self, host: &str) -> Option<String> {
+        let kept = self.0.iter().filter(|cookie| cookie.host == host);
+        let pairs: Vec<_> = kept.map(|Cookie { name, value, .. }| format!("{name}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 }
 
@@ -63,8 +68,8 @@ mod tests {
 
     fn cookies(headers: &[&str]) -> Option<String> {
         let mut cookies = Cookies::default();
-        headers.iter().for_each(|header| cookies.set(header, NOW));
-        cookies.header()
+        headers.iter().for_each(|header| cookies.set("acs", header, NOW));
+        cookies.header("acs")
     }
 
     #[test]
@@ -72,6 +77,16 @@ mod tests {
         let sent = cookies(&["JSESSIONID=a=b; Path=/; HttpOnly", "t=\"x y\"", "empty="]);
         assert_eq!(sent.as_deref(), Some("JSESSIONID=a=b; t=\"x y\"; empty="));
         assert_eq!(cookies(&[]), None);
+    }
+
+    #[test]
+    fn no_host_gets_the_cookies_of_another() {
+        let mut cookies = Cookies::default();
+        cookies.set("a", "s=1", NOW);
+        cookies.set("b", "s=2", NOW);
+        assert_eq!(cookies.header("a").as_deref(), Some("s=1"));
+        assert_eq!(cookies.header("b").as_deref(), Some("s=2"));
+        assert_eq!(cookies.header("c"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use ipc_proto::worker::{Failure, Stage};
 
 use super::{
     auth::LoginError,
+    redirect::RedirectError,
     tls::{self, TlsError},
 };
 
@@ -85,6 +86,9 @@ pub enum HttpError {
     /// No login.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// A redirect that is not followed.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
     /// A body over its limit.
     #[error("the ACS at {0} sent a message of more than 4 MiB, which is not read")]
     BodyTooLarge(SocketAddr),
@@ -97,6 +101,7 @@ impl HttpError {
             Self::Tls(TlsError::Certificate(_)) => Stage::Certificate,
             Self::Tls(_) => Stage::Tls,
             Self::Login(_) => Stage::Auth,
+            Self::Redirect(_) => Stage::Redirect,
             Self::Name { .. } | Self::SlowName { .. } => Stage::Dns,
             Self::NoRoute(..) => Stage::Network,
             Self::Refused(_) | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,

@@ -6,6 +6,7 @@ mod certificate;
 mod connect;
 mod cookies;
 mod error;
+mod redirect;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -19,9 +20,9 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::{
-    Request, StatusCode,
+    Request,
     body::{Body, Incoming},
-    header::{self, HeaderMap},
+    header,
 };
 use ipc_proto::{HttpUrl, UtcTime, worker};
 use tokio::{sync::mpsc, time::timeout};
@@ -36,6 +37,7 @@ use body::{Outgoing, Piece};
 use connect::Open;
 use cookies::Cookies;
 pub use error::HttpError;
+use redirect::Chain;
 use tls::Tls;
 
 const USER_AGENT: &str = concat!("cwmpd/", env!("CARGO_PKG_VERSION"));
@@ -69,12 +71,18 @@ impl Patience {
 
 /// The ACS during one session.
 pub struct Acs {
+    /// Where the next POST goes: where the session began, or the last redirect led (HTTP-19).
     url: HttpUrl,
     /// How long it may take.
     pub patience: Patience,
     cookies: Cookies,
     login: Login,
+    attempt: Attempt,
     trust: worker::Trust,
+    /// The URL of the configuration, wherever redirects led since.
+    configured: HttpUrl,
+    /// Hosts that redirects may lead to; empty: any.
+    allow_hosts: Vec<String>,
     clock_synchronised: bool,
     /// Made at the first connection.
     tls: Option<Tls>,
@@ -104,7 +112,10 @@ impl Acs {
             patience,
             cookies: Cookies::default(),
             login,
+            attempt: Attempt::default(),
             trust: config.trust.clone(),
+            configured: config.url.clone(),
+            allow_hosts: config.allow_hosts.clone(),
             clock_synchronised,
             tls: None,
             open: None,
@@ -134,41 +145,76 @@ impl Acs {
         connect::open(&self.url, self.tls.as_ref(), self.patience, &mut self.notes).await
     }
 
-    /// Sends one POST and reads the answer, logging in where the ACS asks for it. The time for the answer runs
-    /// from when `written` is done, which feeds a body of pieces. `point` is for tests: reached once the request
-    /// is on its way.
-    pub async fn post(
+    /// Path and query of where the next POST goes.
+    pub fn target(&self) -> &str {
+        self.url.path_and_query()
+    }
+
+    /// Sends one POST, empty or of a whole message, and reads the answer: logging in where the ACS asks for it,
+    /// and going where it redirects to. `point` is for tests: reached once the request is on its way.
+    pub async fn post(&mut self, message: Option<Bytes>, point: Option<&str>) -> Result<Response, HttpError> {
+        loop {
+            let body = message.clone().map_or(Outgoing::Empty, Outgoing::Whole);
+            if let Some(answer) = self.post_once(body, std::future::ready(()), point).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The same once; none when the ACS wants it again, with a login or elsewhere. The time for the answer runs
+    /// from when `written` is done, which feeds a body of pieces.
+    pub async fn post_once(
         &mut self,
         body: Outgoing,
         written: impl Future<Output = ()>,
         point: Option<&str>,
-    ) -> Result<Response, HttpError> {
-        let mut again = body.again();
-        let mut body = Some(body);
-        let mut refusals = Refusals::default();
+    ) -> Result<Option<Response>, HttpError> {
         let mut written = Written { feeding: pin!(written), done: false };
-        loop {
-            let Some(body) = body.take().or_else(|| again.as_mut().and_then(|body| body.again())) else {
-                return Err(auth::LoginError::NotRepeatable(self.login.realm()).into());
-            };
-            let request = self.request(body)?;
-            let (response, open) = self.exchange(request, &mut written, point).await?;
-            let challenged = response.status() == StatusCode::UNAUTHORIZED;
-            let challenges = if challenged { response.headers().clone() } else { HeaderMap::new() };
-            // The next request goes where this one went: some nonces are good for one connection.
-            let answer = self.answer(response, open).await?;
-            if !challenged {
-                return Ok(answer);
-            }
-            if let Err(error) = self.login.challenged(&challenges, &mut refusals) {
-                // What was set since the session began is tried as well, once (DECISIONS 12).
-                let newest = (self.newest)().filter(|newest| newest.url == self.url);
-                if !newest.is_some_and(|newest| self.login.renewed(newest, &error)) {
-                    return Err(error.into());
+        let request = self.request(body)?;
+        let (response, open) = self.exchange(request, &mut written, point).await?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        // The next request goes where this one went: some nonces are good for one connection.
+        let answer = self.answer(response, open).await?;
+        if !written.done {
+            // The rest of our message will never come.
+            self.open = None;
+        }
+        match status.as_u16() {
+            401 => {
+                if let Err(error) = self.login.challenged(&headers, &mut self.attempt.refusals) {
+                    // What was set since the session began is tried as well, once (DECISIONS 12).
+                    let newest = (self.newest)().filter(|newest| newest.url == self.configured);
+                    if !newest.is_some_and(|newest| self.login.renewed(newest, &error)) {
+                        return Err(error.into());
+                    }
+                    self.attempt.refusals = Refusals::default();
+                    self.login.challenged(&headers, &mut self.attempt.refusals)?;
                 }
-                self.login.challenged(&challenges, &mut Refusals::default())?;
+            }
+            code @ (301 | 302 | 307 | 308) => {
+                let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+                let to = self.attempt.redirects.follow(&self.url, code, location, &self.allow_hosts)?;
+                self.go_to(to);
+            }
+            _ => {
+                self.attempt = Attempt::default();
+                return Ok(Some(answer));
             }
         }
+        Ok(None)
+    }
+
+    /// The rest of the session goes to another URL (HTTP-19). What the certificate of an https URL must say
+    /// follows from the URL at each connection (HTTP-20).
+    fn go_to(&mut self, to: HttpUrl) {
+        tracing::info!("the ACS redirects to {}", to.authority());
+        self.open = None;
+        self.attempt.refusals = Refusals::default();
+        if (to.is_https(), to.authority()) != (self.url.is_https(), self.url.authority()) {
+            self.login.moved(to.is_https());
+        }
+        self.url = to;
     }
 
     async fn exchange(
@@ -207,7 +253,7 @@ impl Acs {
         } else {
             request = request.header(header::CONTENT_TYPE, SOAP_TYPE).header("SOAPAction", "");
         }
-        if let Some(cookies) = self.cookies.header() {
+        if let Some(cookies) = self.cookies.header(self.url.host()) {
             request = request.header(header::COOKIE, cookies);
         }
         let known = match &body {
@@ -226,7 +272,8 @@ impl Acs {
         if let Some(mut open) = self.open.take() {
             // Lets the connection's task see an end that has arrived already.
             tokio::task::yield_now().await;
-            if open.sender.ready().await.is_ok() {
+            // One whose last message the ACS did not read to its end never is.
+            if let Ok(Ok(())) = timeout(self.patience.limit(), open.sender.ready()).await {
                 open.kept = true;
                 return Ok(open);
             }
@@ -243,15 +290,14 @@ impl Acs {
         let now = UtcTime::now();
         for cookie in head.headers.get_all(header::SET_COOKIE) {
             if let Ok(cookie) = cookie.to_str() {
-                self.cookies.set(cookie, now);
+                self.cookies.set(self.url.host(), cookie, now);
             }
         }
         let text = |name| head.headers.get(name).and_then(|v| v.to_str().ok());
         let shown = |text: &str| text.chars().take(200).collect::<String>();
         let mut answer = Response {
             status: head.status.as_u16(),
-            location: text(header::LOCATION).map(shown),
-            challenge: text(header::WWW_AUTHENTICATE).or(text(header::PROXY_AUTHENTICATE)).map(shown),
+            challenge: text(header::PROXY_AUTHENTICATE).map(shown),
             body: Bytes::new(),
         };
         // Other bodies mean nothing, and their connection is closed with them.
@@ -264,6 +310,13 @@ impl Acs {
         }
         Ok(answer)
     }
+}
+
+/// What came of one message so far: the ACS may ask for it more than once.
+#[derive(Debug, Default)]
+struct Attempt {
+    refusals: Refusals,
+    redirects: Chain,
 }
 
 /// What feeds a body, and whether it is done.

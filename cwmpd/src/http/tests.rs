@@ -63,20 +63,24 @@ fn patient(url: HttpUrl, second: Duration) -> Acs {
         response_timeout: 30,
         username: "user".to_owned(),
         password: ipc_proto::Secret::new("secret"),
+        allow_hosts: Vec::new(),
         allow_basic_http: true,
         trust: worker::Trust::default(),
+        max_version: ipc_proto::CwmpVersion::default(),
+        session_timeout: 60,
+        lenient: true,
     };
     Acs::new(&config, true, Patience { seconds: 30, second }, Box::new(|| None))
 }
 
-async fn post(acs: &mut Acs, body: Outgoing) -> Result<Response, HttpError> {
-    acs.post(body, std::future::ready(()), None).await
+async fn post(acs: &mut Acs, message: Option<&'static str>) -> Result<Response, HttpError> {
+    acs.post(message.map(Bytes::from), None).await
 }
 
 /// What one answer makes of a POST.
 async fn failure(answer: &str) -> Failure {
     let (url, _task) = server(vec![vec![answer.to_owned()]]).await;
-    post(&mut acs(url), Outgoing::Empty).await.unwrap_err().into()
+    post(&mut acs(url), None).await.unwrap_err().into()
 }
 
 #[tokio::test]
@@ -85,9 +89,9 @@ async fn an_envelope_and_an_empty_post_have_their_own_heads() {
     let (url, task) = server(vec![vec![hello.to_owned(), NO_CONTENT.to_owned()]]).await;
     let authority = url.authority().to_owned();
     let mut acs = acs(url);
-    let answer = post(&mut acs, Outgoing::Whole("<x/>".into())).await.unwrap();
+    let answer = post(&mut acs, Some("<x/>")).await.unwrap();
     assert_eq!((answer.status, &answer.body[..]), (200, &b"hello"[..]));
-    assert_eq!(post(&mut acs, Outgoing::Empty).await.unwrap().status, 204);
+    assert_eq!(post(&mut acs, None).await.unwrap().status, 204);
     let requests = task.await.unwrap();
     let agent = concat!("user-agent: cwmpd/", env!("CARGO_PKG_VERSION"));
     let first = format!(
@@ -114,26 +118,43 @@ async fn a_closed_connection_is_followed_by_a_new_one_with_the_same_cookies() {
     ];
     let (url, task) = server(connections).await;
     let mut acs = acs(url);
-    assert_eq!(post(&mut acs, Outgoing::Whole("1".into())).await.unwrap().body, "x");
-    assert_eq!(post(&mut acs, Outgoing::Whole("2".into())).await.unwrap().body, "until the end");
-    assert_eq!(post(&mut acs, Outgoing::Whole("3".into())).await.unwrap().body, "y");
+    assert_eq!(post(&mut acs, Some("1")).await.unwrap().body, "x");
+    assert_eq!(post(&mut acs, Some("2")).await.unwrap().body, "until the end");
+    assert_eq!(post(&mut acs, Some("3")).await.unwrap().body, "y");
     let end_arrives = async {
         while !acs.open.as_ref().unwrap().sender.is_closed() {
             tokio::task::yield_now().await;
         }
     };
     timeout(Duration::from_secs(10), end_arrives).await.unwrap();
-    assert_eq!(post(&mut acs, Outgoing::Empty).await.unwrap().status, 204);
+    assert_eq!(post(&mut acs, None).await.unwrap().status, 204);
     let requests = task.await.unwrap();
     assert_eq!(requests.len(), 4);
     assert!(requests[1..].iter().all(|r| r.contains("cookie: s=1\r\n")), "{requests:?}");
 }
 
 #[tokio::test]
+async fn the_repeat_after_a_401_carries_the_cookies() {
+    let first = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nSet-Cookie: a=1\r\n\r\nx";
+    let who = "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"r\"\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n";
+    let (url, task) = server(vec![[first, who, NO_CONTENT].map(str::to_owned).to_vec()]).await;
+    let mut acs = acs(url);
+    post(&mut acs, Some("<x/>")).await.unwrap();
+    assert_eq!(post(&mut acs, Some("<y/>")).await.unwrap().status, 204);
+    let requests = task.await.unwrap();
+    assert!(
+        requests[1].contains("cookie: a=1\r\n") && !requests[1].contains("authorization"),
+        "{requests:?}"
+    );
+    assert!(requests[2].contains("cookie: a=1; b=2\r\n") && requests[2].ends_with("<y/>"), "{requests:?}");
+    assert!(requests[2].contains("authorization: Basic "), "{requests:?}");
+}
+
+#[tokio::test]
 async fn chunked_answers_are_read_and_limited() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     let (url, _task) = server(vec![vec![chunked.to_owned()]]).await;
-    assert_eq!(post(&mut acs(url), Outgoing::Empty).await.unwrap().body, "abcde");
+    assert_eq!(post(&mut acs(url), None).await.unwrap().body, "abcde");
     let piece = format!("10000\r\n{}\r\n", "x".repeat(65536));
     let endless = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", piece.repeat(80));
     assert_eq!(failure(&endless).await.stage, Stage::Http);
@@ -162,7 +183,7 @@ async fn a_reset_is_of_tcp() {
         // Unread bytes at the close make it a reset.
         stream.read_exact(&mut [0; 5]).await.unwrap();
     });
-    let failure = Failure::from(post(&mut acs(url), Outgoing::Whole("x".into())).await.unwrap_err());
+    let failure = Failure::from(post(&mut acs(url), Some("x")).await.unwrap_err());
     assert!(failure.stage == Stage::Tcp && failure.reason.contains("(reset)"), "{failure}");
 }
 
@@ -172,7 +193,7 @@ async fn an_acs_that_is_not_there_refuses() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let url = HttpUrl::parse(&format!("http://{address}/")).unwrap();
-    let failure = Failure::from(post(&mut acs(url), Outgoing::Empty).await.unwrap_err());
+    let failure = Failure::from(post(&mut acs(url), None).await.unwrap_err());
     assert_eq!(failure.stage, Stage::Tcp);
     assert!(failure.reason.contains("refused the connection: is the ACS running"), "{failure}");
 }
@@ -190,21 +211,21 @@ async fn silence_and_a_slow_body_end_by_the_clock() {
         }
     });
     let mut acs = patient(url, Duration::from_millis(5));
-    let silent = Failure::from(post(&mut acs, Outgoing::Empty).await.unwrap_err());
+    let silent = Failure::from(post(&mut acs, None).await.unwrap_err());
     assert!(
         silent.stage == Stage::Timeout && silent.reason.contains("did not answer within 30 s"),
         "{silent}"
     );
-    let slow = Failure::from(post(&mut acs, Outgoing::Empty).await.unwrap_err());
+    let slow = Failure::from(post(&mut acs, None).await.unwrap_err());
     assert!(slow.stage == Stage::Timeout && slow.reason.contains("did not complete"), "{slow}");
 }
 
 #[tokio::test]
 async fn https_and_a_bad_name_send_nothing() {
     let url = HttpUrl::parse("https://127.0.0.1:1/").unwrap();
-    assert_eq!(Failure::from(post(&mut acs(url), Outgoing::Empty).await.unwrap_err()).stage, Stage::Tls);
+    assert_eq!(Failure::from(post(&mut acs(url), None).await.unwrap_err()).stage, Stage::Tls);
     let url = HttpUrl::parse("http://no-such-name.invalid/").unwrap();
-    assert_eq!(Failure::from(post(&mut acs(url), Outgoing::Empty).await.unwrap_err()).stage, Stage::Dns);
+    assert_eq!(Failure::from(post(&mut acs(url), None).await.unwrap_err()).stage, Stage::Dns);
 }
 
 #[tokio::test]
@@ -216,7 +237,7 @@ async fn a_body_in_pieces_is_chunked_and_never_ends_by_accident() {
             pieces.send(piece).await.unwrap();
         }
     };
-    let answer = acs(url).post(Outgoing::Pieces(body), feeding, None).await.unwrap();
+    let answer = acs(url).post_once(Outgoing::Pieces(body), feeding, None).await.unwrap().unwrap();
     assert_eq!(answer.status, 204);
     let request = task.await.unwrap().remove(0);
     assert!(request.ends_with("\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), "{request}");
@@ -224,7 +245,7 @@ async fn a_body_in_pieces_is_chunked_and_never_ends_by_accident() {
     let (url, task) = server(vec![vec![NO_CONTENT.to_owned()]]).await;
     let (pieces, body) = mpsc::channel(1);
     let giving_up = async move { pieces.send(Piece::More("abc".into())).await.unwrap() };
-    assert!(acs(url).post(Outgoing::Pieces(body), giving_up, None).await.is_err());
+    assert!(acs(url).post_once(Outgoing::Pieces(body), giving_up, None).await.is_err());
     let request = task.await.unwrap().remove(0);
     assert!(!request.contains("0\r\n\r\n"), "{request}");
 }

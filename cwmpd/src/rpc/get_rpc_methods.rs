@@ -1,7 +1,7 @@
-//! GetRPCMethods: the methods that this CPE has (TR-069 A.3.1.1).
+//! GetRPCMethods: the methods that this CPE has, and those that the ACS has (TR-069 A.3.1.1).
 
 use super::{get_parameter_names, get_parameter_values, set_parameter_values};
-use crate::soap::EnvelopeWriter;
+use crate::soap::{EnvelopeWriter, Head};
 
 /// The method's name.
 pub const NAME: &str = "GetRPCMethods";
@@ -9,9 +9,17 @@ pub const NAME: &str = "GetRPCMethods";
 const METHODS: [&str; 4] =
     [NAME, set_parameter_values::NAME, get_parameter_values::NAME, get_parameter_names::NAME];
 
+/// Writes our own request for the methods of the ACS.
+pub fn encode_request(head: Head<'_>) -> Vec<u8> {
+    let mut out = EnvelopeWriter::begin(head);
+    out.open("cwmp:GetRPCMethods");
+    out.close("cwmp:GetRPCMethods");
+    out.finish()
+}
+
 /// Writes GetRPCMethodsResponse.
-pub fn encode(id: Option<&str>) -> Vec<u8> {
-    let mut out = EnvelopeWriter::begin(id);
+pub fn encode(head: Head<'_>) -> Vec<u8> {
+    let mut out = EnvelopeWriter::begin(head);
     out.open("cwmp:GetRPCMethodsResponse");
     out.open_array("MethodList", "xsd:string", METHODS.len());
     for method in METHODS {

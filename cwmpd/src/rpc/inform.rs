@@ -1,13 +1,35 @@
 //! Inform: who we are, what happened, and the forced parameters (TR-069 A.3.3.1).
 
-use ipc_proto::worker::SessionOpened;
+use ipc_proto::{CwmpVersion, worker::SessionOpened};
 
 use super::get_parameter_values;
-use crate::soap::EnvelopeWriter;
+use crate::soap::{EnvelopeWriter, Head};
 
-/// Writes an Inform; `current_time` is an xsd:dateTime, local time with its offset (INF-04).
-pub fn encode(id: &str, opened: &SessionOpened, current_time: &str) -> Vec<u8> {
-    let mut out = EnvelopeWriter::begin(Some(id));
+/// What an Inform says of the session beside what the supervisor gave for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// The newest version that we speak with this ACS.
+    pub version: CwmpVersion,
+    /// How many seconds the ACS should wait for us (SESS-14).
+    pub session_timeout: u32,
+    /// CurrentTime, an xsd:dateTime: local time with its offset (INF-04).
+    pub current_time: &'a str,
+}
+
+/// Writes an Inform.
+pub fn encode(id: &str, opened: &SessionOpened, offer: Offer<'_>) -> Vec<u8> {
+    let timeout = offer.session_timeout.to_string();
+    let spoken = CwmpVersion::ALL.into_iter().filter(|version| *version <= offer.version);
+    let spoken = spoken.map(CwmpVersion::text).collect::<Vec<_>>().join(",");
+    let mut more = Vec::new();
+    // Nowhere else (SOAP-12, SOAP-13), and not to those whose version has no such header.
+    if offer.version >= CwmpVersion::V1_3 {
+        more.push(("SessionTimeout", &*timeout));
+    }
+    if offer.version >= CwmpVersion::V1_4 {
+        more.push(("SupportedCWMPVersions", &*spoken));
+    }
+    let mut out = EnvelopeWriter::begin(Head { version: offer.version, id: Some(id), more: &more });
     out.open("cwmp:Inform");
     out.open("DeviceId");
     out.leaf("Manufacturer", &opened.device.manufacturer);
@@ -25,7 +47,7 @@ pub fn encode(id: &str, opened: &SessionOpened, current_time: &str) -> Vec<u8> {
     out.close("Event");
     // One envelope an HTTP message, whatever the ACS offers (INF-03, HTTP-03).
     out.leaf("MaxEnvelopes", "1");
-    out.leaf("CurrentTime", current_time);
+    out.leaf("CurrentTime", offer.current_time);
     out.display("RetryCount", opened.retry_count);
     out.open_array("ParameterList", get_parameter_values::ITEM, opened.parameters.len());
     for parameter in &opened.parameters {

@@ -3,7 +3,7 @@
 use ipc_proto::worker::Page;
 
 use super::{get_parameter_names, get_parameter_values};
-use crate::soap::EnvelopeWriter;
+use crate::soap::{EnvelopeWriter, Head};
 
 /// Which of the two answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum ListKind {
 }
 
 /// An answer while it is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ListAnswer {
     kind: ListKind,
     left: usize,
@@ -37,11 +37,11 @@ pub enum PageError {
 }
 
 impl ListAnswer {
-    /// Begins the answer to the request of that ID, with `count` entries.
-    pub fn begin(kind: ListKind, id: Option<&str>, count: u32) -> Self {
+    /// Begins the answer with `count` entries.
+    pub fn begin(kind: ListKind, head: Head<'_>, count: u32) -> Self {
         let left = usize::try_from(count).unwrap_or(usize::MAX);
         let (response, item) = names(kind);
-        let mut out = EnvelopeWriter::begin(id);
+        let mut out = EnvelopeWriter::begin(head);
         out.open(response);
         out.open_array("ParameterList", item, left);
         let mut answer = Self { kind, left, out };

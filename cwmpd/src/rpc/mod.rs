@@ -51,21 +51,22 @@ impl Message {
     /// Reads the element in the Body.
     pub fn decode(body: &Element) -> Self {
         let refused = |code, detail: &str| Self::Refused(Fault::new(code, detail));
-        let decoded = match (body.namespace, &*body.name) {
-            (Namespace::Envelope, "Fault") => return Self::Fault(fault::decode(body)),
-            (Namespace::Cwmp, "InformResponse") => return Self::InformResponse,
+        let name = &*body.name;
+        if body.namespace.is_envelope() && name == "Fault" {
+            return Self::Fault(fault::decode(body));
+        }
+        // Without a prefix an RPC may stand in the envelope's own namespace.
+        let ours = body.namespace.is_cwmp() || body.namespace == Namespace::Envelope;
+        let decoded = match (ours, name) {
+            (true, "InformResponse") => return Self::InformResponse,
             (_, name) if name.ends_with("Response") => return Self::Response(name.to_owned()),
-            (Namespace::Cwmp, get_rpc_methods::NAME) => Ok(Request::GetRpcMethods),
-            (Namespace::Cwmp, get_parameter_names::NAME) => {
-                get_parameter_names::decode(body).map(Request::Read)
-            }
-            (Namespace::Cwmp, get_parameter_values::NAME) => {
-                get_parameter_values::decode(body).map(Request::Read)
-            }
-            (Namespace::Cwmp, set_parameter_values::NAME) => {
+            (true, get_rpc_methods::NAME) => Ok(Request::GetRpcMethods),
+            (true, get_parameter_names::NAME) => get_parameter_names::decode(body).map(Request::Read),
+            (true, get_parameter_values::NAME) => get_parameter_values::decode(body).map(Request::Read),
+            (true, set_parameter_values::NAME) => {
                 set_parameter_values::decode(body).map(Request::SetParameterValues)
             }
-            (Namespace::Cwmp, name) => return refused(FaultCode::MethodNotSupported, name),
+            (true, name) => return refused(FaultCode::MethodNotSupported, name),
             (_, name) => {
                 return refused(FaultCode::MethodNotSupported, &format!("{name} is in no CWMP namespace"));
             }
@@ -112,7 +113,13 @@ fn invalid(detail: &str) -> Fault {
 
 /// A name as the ACS sent it, or fault 9005 when no path is that long (TYPE-06).
 fn path(element: &Element) -> Result<String, Fault> {
-    check_chars(&element.text, MAX_PATH)
+    let name = unindented(&element.text);
+    check_chars(name, MAX_PATH)
         .map_err(|e| Fault::new(FaultCode::InvalidParameterName, &format!("a name of {e}")))?;
-    Ok(element.text.clone())
+    Ok(name.to_owned())
+}
+
+/// A name without the white space that an indenting ACS puts around it: no name begins or ends with any.
+fn unindented(name: &str) -> &str {
+    name.trim_matches([' ', '\t', '\r', '\n'])
 }

@@ -6,7 +6,7 @@ use ipc_proto::{
     worker::{DeclaredType, SetStatus, SetValue},
 };
 
-use crate::soap::{Element, EnvelopeWriter, Namespace};
+use crate::soap::{Element, EnvelopeWriter, Head, Namespace};
 
 /// The method's name.
 pub const NAME: &str = "SetParameterValues";
@@ -31,12 +31,12 @@ pub fn decode(rpc: &Element) -> Result<SetParameterValues, Fault> {
 }
 
 /// Writes SetParameterValuesResponse.
-pub fn encode(id: Option<&str>, status: SetStatus) -> Vec<u8> {
+pub fn encode(head: Head<'_>, status: SetStatus) -> Vec<u8> {
     let status = match status {
         SetStatus::Applied => "0",
         SetStatus::Later => "1",
     };
-    let mut out = EnvelopeWriter::begin(id);
+    let mut out = EnvelopeWriter::begin(head);
     out.open("cwmp:SetParameterValuesResponse");
     out.leaf("Status", status);
     out.close("cwmp:SetParameterValuesResponse");
@@ -50,12 +50,18 @@ fn value(item: &Element) -> Result<SetValue, Fault> {
     if !value.children.is_empty() {
         return Err(super::invalid(&format!("the Value of {} holds elements", name.text)));
     }
-    Ok(SetValue { name: name.text.clone(), declared: declared(value), text: value.text.clone() })
+    Ok(SetValue {
+        name: super::unindented(&name.text).to_owned(),
+        declared: declared(value),
+        text: value.text.clone(),
+    })
 }
 
 /// The local name alone counts: ACSs name `xsd`, `soapenc` and others for the same types.
 fn declared(value: &Element) -> DeclaredType {
-    let Some(name) = value.attribute(Namespace::SchemaInstance, "type") else { return DeclaredType::Absent };
+    let Some(name) = value.attribute(Namespace::is_schema_instance, "type") else {
+        return DeclaredType::Absent;
+    };
     let local = name.rsplit(':').next().unwrap_or_default().trim();
     ParamType::from_xsd_name(local).map_or(DeclaredType::Unknown, DeclaredType::Known)
 }

@@ -1,7 +1,7 @@
 //! Each message that we send against its golden file, and requests as ACSs write them.
 
 use ipc_proto::{
-    ParamPath, ParamType, ParameterFault, Value,
+    CwmpVersion, ParamPath, ParamType, ParameterFault, Value,
     text::{CommandKey, ParameterKey},
     value::DateTime,
     worker::{
@@ -14,7 +14,11 @@ use super::{
     list_answer::{ListAnswer, ListKind, PageError},
     *,
 };
-use crate::soap;
+use crate::soap::{self, Head};
+
+fn head(id: &str) -> Head<'_> {
+    Head { id: Some(id), ..Head::default() }
+}
 
 fn value(name: &str, value: Value) -> ParameterValue {
     ParameterValue { name: ParamPath::parse(name).unwrap(), value }
@@ -33,6 +37,7 @@ fn opened(events: &[EventCode]) -> SessionOpened {
     SessionOpened {
         session: SessionId(1),
         retry_count: 3,
+        requests: Vec::new(),
         device: DeviceId {
             manufacturer: "Example & Söhne".to_owned(),
             oui: "00AABB".to_owned(),
@@ -62,7 +67,7 @@ fn values() -> Vec<ParameterValue> {
 }
 
 fn answer(kind: ListKind, count: u32, pages: &[Page]) -> Vec<u8> {
-    let mut answer = ListAnswer::begin(kind, Some("id-1"), count);
+    let mut answer = ListAnswer::begin(kind, head("id-1"), count);
     let mut bytes = answer.take();
     for page in pages {
         answer.page(page).unwrap();
@@ -80,7 +85,9 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         };
     }
     let time = "2026-03-04T05:06:07+01:00";
-    let id = Some("a&b");
+    let id = head("a&b");
+    let offer = |version| inform::Offer { version, session_timeout: 60, current_time: time };
+    let newest = offer(CwmpVersion::V1_4);
     let mut pages = values();
     let second = pages.split_off(4);
     let bad = Fault::bad_parameters(vec![
@@ -88,8 +95,12 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ParameterFault::new("Device.A.Int", FaultCode::InvalidParameterValue, "at most 7"),
     ]);
     vec![
-        golden!("inform", inform::encode("1", &opened(&EventCode::ALL), time)),
-        golden!("inform_without_events", inform::encode("1", &opened(&[]), time)),
+        golden!("inform", inform::encode("1", &opened(&EventCode::ALL), newest)),
+        golden!("inform_without_events", inform::encode("1", &opened(&[]), newest)),
+        golden!("inform_1_0", inform::encode("1", &opened(&[EventCode::Boot]), offer(CwmpVersion::V1_0))),
+        golden!("inform_1_1", inform::encode("1", &opened(&[EventCode::Boot]), offer(CwmpVersion::V1_1))),
+        golden!("inform_1_3", inform::encode("1", &opened(&[EventCode::Boot]), offer(CwmpVersion::V1_3))),
+        golden!("get_rpc_methods", get_rpc_methods::encode_request(id)),
         golden!("get_rpc_methods_response", get_rpc_methods::encode(id)),
         golden!(
             "get_parameter_names_response",
@@ -105,7 +116,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         golden!("get_parameter_values_response_empty", answer(ListKind::Values, 0, &[])),
         golden!("set_parameter_values_response", set_parameter_values::encode(id, SetStatus::Later)),
-        golden!("fault", fault::encode(None, &Fault::new(FaultCode::MethodNotSupported, "X_Fly"))),
+        golden!("fault", fault::encode(Head::default(), &Fault::new(FaultCode::MethodNotSupported, "X_Fly"))),
         golden!("fault_set_parameter_values", fault::encode(id, &bad)),
         golden!("fault_must_understand", fault::encode_must_understand(id, "Foo")),
     ]
@@ -142,7 +153,7 @@ fn another_parser_reads_back_what_was_meant() {
 #[test]
 fn pages_that_do_not_add_up_are_refused() {
     let one = Page::Values(values().split_off(8));
-    let begin = |count| ListAnswer::begin(ListKind::Values, None, count);
+    let begin = |count| ListAnswer::begin(ListKind::Values, head("x"), count);
     assert_eq!(begin(0).page(&one), Err(PageError::Count));
     assert_eq!(begin(2).page(&Page::Values(Vec::new())), Err(PageError::Count), "would never end");
     assert_eq!(begin(1).page(&Page::Names(vec![info("Device.", false)])), Err(PageError::Kind));
@@ -157,7 +168,7 @@ fn decode(rpc: &str) -> Message {
          xmlns:xsd='http://www.w3.org/2001/XMLSchema' xmlns:i='http://www.w3.org/2001/XMLSchema-instance'>\
          <e:Body>{rpc}</e:Body></e:Envelope>"
     );
-    Message::decode(&soap::read(text.as_bytes()).unwrap().body)
+    Message::decode(&soap::read(text.as_bytes(), false).unwrap().body)
 }
 
 fn refusal(rpc: &str) -> FaultCode {
@@ -182,7 +193,7 @@ fn get_parameter_names_is_read() {
 #[test]
 fn get_parameter_values_is_read() {
     let rpc = "<w:GetParameterValues><ParameterNames><string>Device.A</string><item> b</item></ParameterNames></w:GetParameterValues>";
-    let names = Read::Values(vec!["Device.A".to_owned(), " b".to_owned()]);
+    let names = Read::Values(vec!["Device.A".to_owned(), "b".to_owned()]);
     assert_eq!(decode(rpc), Message::Request(Request::Read(names)));
     assert_eq!(
         refusal("<w:GetParameterValues><ParameterNames/></w:GetParameterValues>"),
@@ -195,6 +206,33 @@ fn get_parameter_values_is_read() {
         )),
         FaultCode::InvalidParameterName
     );
+}
+
+#[test]
+fn what_old_acss_send_is_read() {
+    // No namespace, no declared prefix, indented, booleans as words or digits, no ParameterKey.
+    let decode = |rpc: &str| {
+        let text = format!("<soap:Envelope>\n <soap:Body>\n  {rpc}\n </soap:Body>\n</soap:Envelope>\n");
+        Message::decode(&soap::read(text.as_bytes(), true).unwrap().body)
+    };
+    for (word, next_level) in [("true", true), ("1", true), ("false", false), (" 0\n", false)] {
+        let rpc = format!(
+            "<GetParameterNames>\n <ParameterPath>\n  Device.\n </ParameterPath>\n <NextLevel>{word}</NextLevel>\n</GetParameterNames>"
+        );
+        let names = Read::Names { path: "Device.".to_owned(), next_level };
+        assert_eq!(decode(&rpc), Message::Request(Request::Read(names)), "{word}");
+    }
+    let rpc = "<cwmp:SetParameterValues>\n<ParameterList soapenc:arrayType='x'>\n<ParameterValueStruct>\n\
+        <Name>\n  Device.A\n</Name>\n<Value xsi:type='xsd:boolean'>true</Value>\n</ParameterValueStruct>\n\
+        </ParameterList>\n</cwmp:SetParameterValues>";
+    let Message::Request(Request::SetParameterValues(set)) = decode(rpc) else { panic!() };
+    let declared = DeclaredType::Known(ParamType::Boolean);
+    assert_eq!(set.values, [SetValue { name: "Device.A".to_owned(), declared, text: "true".to_owned() }]);
+    assert_eq!(set.parameter_key.as_str(), "");
+    // The default namespace of the envelope is the RPC's too.
+    let text = "<Envelope xmlns='http://schemas.xmlsoap.org/soap/envelope/'><Body><GetRPCMethods/></Body></Envelope>";
+    let read = soap::read(text.as_bytes(), false).unwrap();
+    assert_eq!(Message::decode(&read.body), Message::Request(Request::GetRpcMethods));
 }
 
 #[test]
@@ -241,7 +279,8 @@ fn set_parameter_values_without_its_parts() {
 #[test]
 fn what_we_do_not_have_is_9000_and_responses_are_never_refused() {
     assert_eq!(refusal("<w:Reboot><CommandKey/></w:Reboot>"), FaultCode::MethodNotSupported);
-    assert_eq!(refusal("<GetRPCMethods/>"), FaultCode::MethodNotSupported);
+    assert_eq!(refusal("<x:GetRPCMethods xmlns:x='urn:x'/>"), FaultCode::MethodNotSupported);
+    assert_eq!(decode("<GetRPCMethods/>"), Message::Request(Request::GetRpcMethods), "no namespace at all");
     assert_eq!(decode("<w:GetRPCMethods/>"), Message::Request(Request::GetRpcMethods));
     assert_eq!(decode("<w:InformResponse/>"), Message::InformResponse);
     assert_eq!(decode("<w:RebootResponse/>"), Message::Response("RebootResponse".to_owned()));
@@ -257,4 +296,10 @@ fn faults_of_the_acs_are_read_with_or_without_detail() {
         panic!()
     };
     assert_eq!(fault.to_string(), "a SOAP fault (boom)");
+    assert!(!fault.misunderstood);
+    for code in ["e:VersionMismatch", "MustUnderstand", " x:MustUnderstand\n"] {
+        let text = format!("<e:Fault><faultcode>{code}</faultcode><faultstring/></e:Fault>");
+        let Message::Fault(fault) = decode(&text) else { panic!() };
+        assert!(fault.misunderstood, "{code}");
+    }
 }

@@ -22,18 +22,11 @@ pub fn read(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
     match response.status {
         204 => Ok(Heard::Nothing),
         200 if response.body.iter().all(u8::is_ascii_whitespace) => Ok(Heard::Nothing),
-        200 => soap::read(&response.body)
+        200 => soap::read(&response.body, cx.lenient)
             .map(Heard::Envelope)
             .map_err(|e| failure(Stage::Soap, format!("the ACS's message cannot be read: {e}"))),
         500 => fault_of(cx, response),
-        301 | 302 | 303 | 307 | 308 => {
-            let to = response.location.as_deref().unwrap_or("nowhere");
-            let reason = format!(
-                "the ACS redirects to {to}, and redirects are not followed yet: set cwmp.acs_url to where it leads"
-            );
-            Err(failure(Stage::Redirect, reason))
-        }
-        // A 401 is answered where the connection is, and never comes this far.
+        // A 401 and a redirect are followed where the connection is, and never come this far.
         401 | 407 => {
             let challenge = response.challenge.as_deref().map(|c| format!(" ({c})")).unwrap_or_default();
             let reason = format!(
@@ -47,7 +40,7 @@ pub fn read(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
 
 /// A 500 with a SOAP fault is that fault (HTTP-22); any other is a broken ACS.
 fn fault_of(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
-    match soap::read(&response.body) {
+    match soap::read(&response.body, cx.lenient) {
         Ok(envelope) if matches!(Message::decode(&envelope.body), Message::Fault(_)) => {
             Ok(Heard::Envelope(envelope))
         }
@@ -57,6 +50,7 @@ fn fault_of(cx: &Cx, response: &Response) -> Result<Heard, Failure> {
 
 fn unexpected(cx: &Cx, status: u16) -> Failure {
     let (name, hint) = match status {
+        303 => (" See Other", "a POST cannot follow that: check cwmp.acs_url"),
         400 => (" Bad Request", "it does not take what cwmpd sends: look at its log"),
         403 => (" Forbidden", "ask its operator whether this device may connect"),
         404 => (" Not Found", "check the path of cwmp.acs_url"),

@@ -3,15 +3,23 @@
 use ipc_proto::{
     Fault, FaultCode, ParamPath, Value,
     text::CommandKey,
-    worker::{DeviceId, Event, EventCode, Page, ParameterValue, SetStatus},
+    worker::{
+        CpeRequest, DeviceId, Event, EventCode, EventId, Page, ParameterValue, Read, SessionId, SetStatus,
+    },
 };
 
-use super::*;
+use super::{listening::MAX_RPCS, *};
 
 const ID: SessionId = SessionId(7);
 
 fn cx() -> Cx {
-    Cx { current_time: "2026-03-04T05:06:07+01:00".to_owned(), target: "/cwmp".to_owned() }
+    Cx {
+        current_time: "2026-03-04T05:06:07+01:00".to_owned(),
+        target: "/cwmp".to_owned(),
+        offered: CwmpVersion::V1_4,
+        session_timeout: 60,
+        lenient: true,
+    }
 }
 
 fn opened() -> SessionOpened {
@@ -22,6 +30,7 @@ fn opened() -> SessionOpened {
         device: DeviceId::default(),
         events: vec![event(4, EventCode::Bootstrap), event(9, EventCode::Boot)],
         parameters: Vec::new(),
+        requests: Vec::new(),
     }
 }
 
@@ -63,7 +72,7 @@ impl Talk {
     }
 
     fn from((session, mut actions): Step) -> Self {
-        actions.retain(|action| !matches!(action, Action::Tell(_)));
+        actions.retain(|action| !matches!(action, Action::Tell(_) | Action::VersionRefused(_)));
         assert!(actions.len() <= 1);
         Self { session, action: actions.pop() }
     }
@@ -264,7 +273,7 @@ fn a_fault_to_the_inform_fails_the_session_with_its_words() {
 fn fault_8005_asks_for_the_identical_inform_again() {
     let mut talk = Talk::start();
     let first = talk.post().clone();
-    for _ in 1..INFORM_TRIES {
+    for _ in 1..TRIES {
         talk = talk.hears(fault(8005));
         assert_eq!(talk.post(), &first);
     }
@@ -284,12 +293,10 @@ fn an_http_status_says_what_to_do() {
     assert_eq!(stage, Stage::Http);
     assert_eq!(reason, "the ACS answered 404 Not Found to POST /cwmp: check the path of cwmp.acs_url");
     let (stage, reason) =
-        failure(Response { challenge: Some("Basic realm=\"x\"".to_owned()), ..status(401) });
+        failure(Response { challenge: Some("Basic realm=\"x\"".to_owned()), ..status(407) });
     assert_eq!(stage, Stage::Auth);
     assert!(reason.contains("Basic realm=\"x\""), "{reason}");
-    let (stage, reason) = failure(Response { location: Some("http://b/".to_owned()), ..status(302) });
-    assert_eq!(stage, Stage::Redirect);
-    assert!(reason.contains("http://b/"), "{reason}");
+    assert_eq!(failure(status(303)).0, Stage::Http);
     assert_eq!(failure(status(500)).0, Stage::Http);
     assert_eq!(failure(Response { status: 500, ..inform_response() }).0, Stage::Http);
     assert_eq!(failure(status(418)).0, Stage::Http);
@@ -318,4 +325,179 @@ fn a_truncated_message_fails_the_session_at_every_byte() {
         let cut = Response { status: 200, body: whole.slice(..length), ..Response::default() };
         assert_eq!(Talk::start().hears(cut).failure().0, Stage::Soap, "{length}");
     }
+}
+
+/// What a first message makes of the version: the one that is refused, and the stage of the failure.
+fn refused_version(cx: &Cx, response: Response) -> Option<CwmpVersion> {
+    let (session, _) = Session::start(&opened(), cx);
+    let (_, actions) = session.step(cx, Input::Response(response));
+    assert!(matches!(actions.last(), Some(Action::Close(Outcome::Failed(_)))), "{actions:?}");
+    actions.into_iter().find_map(|action| match action {
+        Action::VersionRefused(version) => Some(version),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_acs_that_takes_no_such_version_is_told_from_one_that_is_broken() {
+    let soap_fault = |code: &str, status| {
+        let body = format!("<s:Fault><faultcode>{code}</faultcode><faultstring>x</faultstring></s:Fault>");
+        Response { status, ..envelope("1", "", &body) }
+    };
+    let older = Cx { offered: CwmpVersion::V1_1, ..cx() };
+    for (what, refusal) in [
+        ("8006", fault(8006)),
+        ("8006 with 500", Response { status: 500, ..fault(8006) }),
+        ("VersionMismatch", soap_fault("s:VersionMismatch", 200)),
+        ("MustUnderstand", soap_fault("MustUnderstand", 200)),
+        ("a SOAP fault without detail, with 500", soap_fault("s:Client", 500)),
+        ("400", status(400)),
+        ("500", status(500)),
+    ] {
+        assert_eq!(refused_version(&cx(), refusal.clone()), Some(CwmpVersion::V1_4), "{what}");
+        assert_eq!(refused_version(&older, refusal), Some(CwmpVersion::V1_1), "{what}");
+    }
+    for (what, failure) in [
+        ("8001", fault(8001)),
+        ("8001 with 500", Response { status: 500, ..fault(8001) }),
+        ("a SOAP fault without detail, with 200", soap_fault("s:Client", 200)),
+        ("403", status(403)),
+        ("404", status(404)),
+        ("503", status(503)),
+        ("nothing", status(204)),
+    ] {
+        assert_eq!(refused_version(&cx(), failure), None, "{what}");
+    }
+    // After the Inform it says nothing of versions.
+    let (_, actions) = Talk::informed(inform_response()).session.step(&cx(), Input::Response(status(500)));
+    assert_eq!(actions.len(), 1, "{actions:?}");
+}
+
+/// The namespace that our next message has after this InformResponse, from an ACS that was offered this.
+fn settles_on(offered: CwmpVersion, namespace: &str, header: &str) -> Result<String, String> {
+    let cx = Cx { offered, ..cx() };
+    let in_namespace = |response: Response| {
+        let text = String::from_utf8(response.body.to_vec()).unwrap();
+        Response { body: text.replace("urn:dslforum-org:cwmp-1-2", namespace).into(), ..response }
+    };
+    let (session, _) = Session::start(&opened(), &cx);
+    let response =
+        envelope("1", header, "<c:InformResponse><MaxEnvelopes>1</MaxEnvelopes></c:InformResponse>");
+    let (session, actions) = session.step(&cx, Input::Response(in_namespace(response)));
+    if let Some(Action::Close(Outcome::Failed(failure))) = actions.last() {
+        return Err(failure.reason.clone());
+    }
+    let (session, _) = session.step(&cx, Input::Reply(Reply::Done));
+    let request = in_namespace(envelope("x", "", "<c:GetRPCMethods/>"));
+    let (_, mut actions) = session.step(&cx, Input::Response(request));
+    let Some(Action::Post(Post::Response(bytes))) = actions.pop() else { panic!("{actions:?}") };
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let (_, rest) = text.split_once("xmlns:cwmp=\"").unwrap();
+    Ok(rest.split('"').next().unwrap().rsplit('-').next().unwrap().to_owned())
+}
+
+#[test]
+fn the_session_speaks_what_the_inform_response_settles_on() {
+    let newest = CwmpVersion::V1_4;
+    let urn = |n: u32| format!("urn:dslforum-org:cwmp-1-{n}");
+    let wants =
+        |version: &str| format!("<c:UseCWMPVersion s:mustUnderstand='1'>{version}</c:UseCWMPVersion>");
+    for (namespace, wanted) in [(0, "0"), (1, "1"), (2, "2"), (4, "2")] {
+        assert_eq!(settles_on(newest, &urn(namespace), "").as_deref(), Ok(wanted));
+    }
+    assert_eq!(settles_on(CwmpVersion::V1_0, &urn(2), "").as_deref(), Ok("0"), "never more than was offered");
+    assert_eq!(settles_on(newest, &urn(2), &wants("1.4")).as_deref(), Ok("2"));
+    assert_eq!(settles_on(newest, &urn(2), &wants("1.0")).as_deref(), Ok("0"), "the header decides");
+    let reason = settles_on(newest, &urn(2), &wants("1.5")).unwrap_err();
+    assert!(reason.contains("CWMP 1.5") && reason.contains("1.4"), "{reason}");
+    assert!(settles_on(CwmpVersion::V1_1, &urn(1), &wants("1.2")).is_err());
+}
+
+/// A session with requests of ours, after its InformResponse and the acknowledgement.
+fn with_requests(count: usize, response: Response) -> Talk {
+    let opened = SessionOpened { requests: vec![CpeRequest::GetRpcMethods; count], ..opened() };
+    Talk::from(Session::start(&opened, &cx())).hears(response).gets(Reply::Done)
+}
+
+impl Talk {
+    /// The request of ours that is posted: its header ID and name.
+    fn requested(&self) -> (String, String) {
+        let Post::Request(bytes) = self.post() else { panic!("{:?}", self.action) };
+        let (id, name, _) = parts(bytes);
+        (id.unwrap(), name)
+    }
+}
+
+fn methods(id: &str, header: &str) -> Response {
+    envelope(id, header, "<c:GetRPCMethodsResponse><MethodList/></c:GetRPCMethodsResponse>")
+}
+
+#[test]
+fn our_requests_go_out_one_by_one_before_the_empty_post() {
+    let talk = with_requests(2, inform_response());
+    assert_eq!(talk.requested(), ("2".to_owned(), "GetRPCMethods".to_owned()));
+    let talk = talk.hears(methods("2", ""));
+    assert_eq!(talk.requested().0, "3");
+    let talk = talk.hears(methods("3", ""));
+    assert_eq!(talk.post(), &Post::Empty);
+    assert_eq!(talk.hears(status(204)).outcome(), &Outcome::Succeeded);
+}
+
+#[test]
+fn held_requests_wait_and_go_out_in_the_same_session() {
+    let held = envelope("1", &hold("1"), "<c:InformResponse/>");
+    let talk = with_requests(1, held);
+    assert_eq!(talk.post(), &Post::Empty);
+    // Held still: only the answer goes out.
+    let talk = talk.hears(envelope("a", &hold("true"), "<c:GetRPCMethods/>"));
+    assert_eq!(talk.posted().0.as_deref(), Some("a"));
+    let talk = talk.hears(envelope("b", &hold("0"), "<c:GetRPCMethods/>"));
+    assert_eq!(talk.posted().0.as_deref(), Some("b"));
+    // The ACS has nothing more to say; we have.
+    let talk = talk.hears(status(204));
+    assert_eq!(talk.requested().0, "2");
+    let talk = talk.hears(methods("2", ""));
+    assert_eq!(talk.post(), &Post::Empty);
+    assert_eq!(talk.hears(status(204)).outcome(), &Outcome::Succeeded);
+}
+
+#[test]
+fn the_acs_is_answered_while_it_owes_us_an_answer() {
+    let talk = with_requests(1, inform_response()).hears(envelope("a", "", "<c:GetRPCMethods/>"));
+    assert_eq!(talk.posted().0.as_deref(), Some("a"));
+    let talk = talk.hears(methods("2", ""));
+    assert_eq!(talk.post(), &Post::Empty);
+    assert_eq!(talk.hears(status(204)).outcome(), &Outcome::Succeeded);
+}
+
+#[test]
+fn an_acs_may_not_leave_a_request_of_ours_unanswered() {
+    let talk = with_requests(1, inform_response()).hears(status(204));
+    assert_eq!(talk.failure(), (Stage::Soap, "expected GetRPCMethodsResponse, got an empty answer"));
+    let talk = with_requests(1, inform_response()).hears(envelope("2", "", "<c:InformResponse/>"));
+    let reason = "expected GetRPCMethodsResponse or a request, got InformResponse";
+    assert_eq!(talk.failure(), (Stage::Soap, reason));
+}
+
+#[test]
+fn fault_8005_asks_for_the_identical_request_again_and_others_fail() {
+    let mut talk = with_requests(1, inform_response());
+    let first = talk.post().clone();
+    for _ in 1..TRIES {
+        talk = talk.hears(fault(8005));
+        assert_eq!(talk.post(), &first);
+    }
+    let reason = "the ACS answered our GetRPCMethods with fault 8005 (because)";
+    assert_eq!(talk.hears(fault(8005)).failure(), (Stage::Fault, reason));
+    let reason = "the ACS answered our GetRPCMethods with fault 8001 (because)";
+    assert_eq!(with_requests(1, inform_response()).hears(fault(8001)).failure(), (Stage::Fault, reason));
+}
+
+#[test]
+fn no_more_requests_is_of_no_consequence() {
+    let header = "<c:NoMoreRequests s:mustUnderstand='1'>1</c:NoMoreRequests>";
+    let talk = with_requests(1, envelope("1", header, "<c:InformResponse/>"));
+    assert_eq!(talk.requested().0, "2");
+    let talk = Talk::informed(inform_response()).hears(envelope("a", header, "<c:GetRPCMethods/>"));
+    assert_eq!(talk.posted().1, "GetRPCMethodsResponse");
 }

@@ -6,7 +6,7 @@ mod tests;
 mod writer;
 
 pub use reader::{Element, MAX_ENVELOPE, Namespace, XmlError};
-pub use writer::{Envelope as EnvelopeWriter, SOAP_PREFIX};
+pub use writer::{Envelope as EnvelopeWriter, Head, SOAP_PREFIX};
 
 /// A message of the ACS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Envelope {
     pub hold_requests: bool,
     /// A header block that must be understood and is not (SOAP-15).
     pub not_understood: Option<String>,
+    /// Header UseCWMPVersion, as the ACS wrote it (SOAP-14).
+    pub use_version: Option<String>,
     /// The one element in the Body.
     pub body: Element,
 }
@@ -41,18 +43,18 @@ pub enum SoapError {
     HoldRequests(String),
 }
 
-/// Reads a message of the ACS.
-pub fn read(bytes: &[u8]) -> Result<Envelope, SoapError> {
-    let root = reader::read(bytes)?;
-    if root.namespace != Namespace::Envelope || &*root.name != "Envelope" {
+/// Reads a message of the ACS; `lenient` takes prefixes that are not declared for what their names say.
+pub fn read(bytes: &[u8], lenient: bool) -> Result<Envelope, SoapError> {
+    let root = reader::read(bytes, lenient)?;
+    if !root.namespace.is_envelope() || &*root.name != "Envelope" {
         return Err(SoapError::NotAnEnvelope(root.name.into()));
     }
     let mut header = None;
     let mut bodies = Vec::new();
     for child in root.children {
-        match (child.namespace, &*child.name) {
-            (Namespace::Envelope, "Header") => header = header.or(Some(child)),
-            (Namespace::Envelope, "Body") => bodies.push(child),
+        match (child.namespace.is_envelope(), &*child.name) {
+            (true, "Header") => header = header.or(Some(child)),
+            (true, "Body") => bodies.push(child),
             _ => {}
         }
     }
@@ -61,7 +63,8 @@ pub fn read(bytes: &[u8]) -> Result<Envelope, SoapError> {
     let mut contents = body.children;
     let count = contents.len();
     let (Some(body), 1) = (contents.pop(), count) else { return Err(SoapError::Contents(count)) };
-    let mut envelope = Envelope { id: None, hold_requests: false, not_understood: None, body };
+    let mut envelope =
+        Envelope { id: None, hold_requests: false, not_understood: None, use_version: None, body };
     for block in header.into_iter().flat_map(|h| h.children) {
         take_header(&mut envelope, block)?;
     }
@@ -69,18 +72,16 @@ pub fn read(bytes: &[u8]) -> Result<Envelope, SoapError> {
 }
 
 fn take_header(envelope: &mut Envelope, block: Element) -> Result<(), SoapError> {
-    match (block.namespace, &*block.name) {
-        (Namespace::Cwmp, "ID") => envelope.id = Some(block.text),
-        (Namespace::Cwmp, "HoldRequests") => {
+    match (block.namespace.is_cwmp(), &*block.name) {
+        (true, "ID") => envelope.id = Some(block.text),
+        (true, "HoldRequests") => {
             envelope.hold_requests = boolean(&block.text).ok_or(SoapError::HoldRequests(block.text))?;
         }
+        (true, "UseCWMPVersion") => envelope.use_version = Some(block.text),
         // Known and of no consequence; NoMoreRequests is of CWMP 1.0 (DECISIONS 17).
-        (
-            Namespace::Cwmp,
-            "NoMoreRequests" | "SessionTimeout" | "SupportedCWMPVersions" | "UseCWMPVersion",
-        ) => {}
+        (true, "NoMoreRequests" | "SessionTimeout" | "SupportedCWMPVersions") => {}
         _ => {
-            let must = block.attribute(Namespace::Envelope, "mustUnderstand");
+            let must = block.attribute(Namespace::is_envelope, "mustUnderstand");
             if must.and_then(boolean) == Some(true) {
                 envelope.not_understood.get_or_insert(block.name.into());
             }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ipc_proto::value::is_xml_char;
+use ipc_proto::{CwmpVersion, value::is_xml_char};
 use quick_xml::{
     NsReader, XmlVersion,
     escape::resolve_predefined_entity,
@@ -26,12 +26,31 @@ pub enum Namespace {
     None,
     /// SOAP 1.1 envelope.
     Envelope,
-    /// `urn:dslforum-org:cwmp-1-0` to `cwmp-1-4`.
-    Cwmp,
+    /// `urn:dslforum-org:cwmp-1-0` to `cwmp-1-4`, by the version that it says.
+    Cwmp(CwmpVersion),
     /// XML Schema instance, 2001.
     SchemaInstance,
+    /// Of a prefix that is not declared: whatever its local name says.
+    Undeclared,
     /// Any other.
     Other,
+}
+
+impl Namespace {
+    /// It may name what SOAP defines.
+    pub fn is_envelope(self) -> bool {
+        matches!(self, Self::Envelope | Self::Undeclared)
+    }
+
+    /// It may name what CWMP defines; old ACSs send RPCs without any namespace.
+    pub fn is_cwmp(self) -> bool {
+        matches!(self, Self::Cwmp(_) | Self::Undeclared | Self::None)
+    }
+
+    /// It may name what XML Schema defines for instances.
+    pub fn is_schema_instance(self) -> bool {
+        matches!(self, Self::SchemaInstance | Self::Undeclared)
+    }
 }
 
 /// An element with everything in it.
@@ -113,15 +132,15 @@ impl Element {
         self.children.iter().find(|c| &*c.name == name)
     }
 
-    /// The value of an attribute.
-    pub fn attribute(&self, namespace: Namespace, name: &str) -> Option<&str> {
-        let found = self.attributes.iter().find(|a| a.namespace == namespace && &*a.name == name)?;
+    /// The value of an attribute whose namespace fits.
+    pub fn attribute(&self, fits: fn(Namespace) -> bool, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|a| fits(a.namespace) && &*a.name == name)?;
         Some(&found.value)
     }
 }
 
-/// Reads one document.
-pub fn read(bytes: &[u8]) -> Result<Element, XmlError> {
+/// Reads one document; `lenient` lets prefixes pass that are not declared.
+pub fn read(bytes: &[u8], lenient: bool) -> Result<Element, XmlError> {
     if bytes.len() > MAX_ENVELOPE {
         return Err(XmlError::TooLarge(bytes.len()));
     }
@@ -137,7 +156,7 @@ pub fn read(bytes: &[u8]) -> Result<Element, XmlError> {
     let mut first = true;
     loop {
         match reader.read_event().map_err(|e| tree.broken(&e))? {
-            Event::Start(start) => tree.open(element(&reader, &start)?)?,
+            Event::Start(start) => tree.open(element(&reader, &start, lenient)?)?,
             Event::End(_) => tree.close()?,
             Event::Text(text) => tree.text(&text.xml10_content(), Kind::Plain)?,
             Event::CData(text) => tree.text(&text.xml10_content(), Kind::Marked)?,
@@ -156,7 +175,7 @@ pub fn read(bytes: &[u8]) -> Result<Element, XmlError> {
             Event::DocType(_) => return Err(XmlError::Doctype),
             Event::Comment(_) | Event::PI(_) => {}
             Event::Empty(start) => {
-                tree.open(element(&reader, &start)?)?;
+                tree.open(element(&reader, &start, lenient)?)?;
                 tree.close()?;
             }
             Event::Eof => return tree.finish(),
@@ -238,11 +257,11 @@ fn malformed(error: impl std::fmt::Display) -> XmlError {
     XmlError::Malformed(error.to_string())
 }
 
-fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, XmlError> {
+fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>, lenient: bool) -> Result<Element, XmlError> {
     let (found, local) = reader.resolver().resolve_element(start.name());
     let name = checked_name(local.as_ref())?;
     let mut element = Element {
-        namespace: namespace(&found, name)?,
+        namespace: namespace(&found, name, lenient)?,
         name: name.into(),
         attributes: Vec::new(),
         text: String::new(),
@@ -265,7 +284,7 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
         if let Some(bad) = value.chars().find(|c| !is_xml_char(*c)) {
             return Err(XmlError::IllegalCharacter(bad.into()));
         }
-        let namespace = namespace(&found, local)?;
+        let namespace = namespace(&found, local, lenient)?;
         element.attributes.push(Attribute { namespace, name: local.into(), value: value.into() });
     }
     Ok(element)
@@ -277,19 +296,15 @@ fn checked_name(name: &str) -> Result<&str, XmlError> {
     if starts && goes_on { Ok(name) } else { Err(XmlError::Malformed(format!("{name:?} is no name"))) }
 }
 
-fn namespace(found: &ResolveResult<'_>, name: &str) -> Result<Namespace, XmlError> {
+fn namespace(found: &ResolveResult<'_>, name: &str, lenient: bool) -> Result<Namespace, XmlError> {
     match found {
         ResolveResult::Unbound => Ok(Namespace::None),
+        ResolveResult::Unknown(_) if lenient => Ok(Namespace::Undeclared),
         ResolveResult::Unknown(prefix) => Err(XmlError::UnknownPrefix(format!("{prefix}:{name}"))),
         ResolveResult::Bound(bound) => Ok(match bound.as_ref() {
             "http://schemas.xmlsoap.org/soap/envelope/" => Namespace::Envelope,
-            "urn:dslforum-org:cwmp-1-0"
-            | "urn:dslforum-org:cwmp-1-1"
-            | "urn:dslforum-org:cwmp-1-2"
-            | "urn:dslforum-org:cwmp-1-3"
-            | "urn:dslforum-org:cwmp-1-4" => Namespace::Cwmp,
             "http://www.w3.org/2001/XMLSchema-instance" => Namespace::SchemaInstance,
-            _ => Namespace::Other,
+            other => CwmpVersion::of_namespace(other).map_or(Namespace::Other, Namespace::Cwmp),
         }),
     }
 }

@@ -2,35 +2,55 @@
 
 use std::fmt::{self, Write as _};
 
-use ipc_proto::value::is_xml_char;
+use ipc_proto::{CwmpVersion, value::is_xml_char};
 
 /// The prefix of SOAP's own names in what we send.
 pub const SOAP_PREFIX: &str = "soap";
 
-const HEAD: &str = concat!(
+const START: &str = concat!(
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
     "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\"",
     " xmlns:soapenc=\"http://schemas.xmlsoap.org/soap/encoding/\"",
     " xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\"",
     " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"",
-    " xmlns:cwmp=\"urn:dslforum-org:cwmp-1-2\">",
+    " xmlns:cwmp=\"",
 );
 
+/// What the head of an envelope says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head<'a> {
+    /// Names the namespace (VER-03).
+    pub version: CwmpVersion,
+    /// Header ID, where there is one.
+    pub id: Option<&'a str>,
+    /// Further headers, which need not be understood.
+    pub more: &'a [(&'static str, &'a str)],
+}
+
 /// An envelope while it is written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Envelope {
     out: String,
 }
 
 impl Envelope {
-    /// Begins an envelope: head, ID where there is one, and the Body's start tag.
-    pub fn begin(id: Option<&str>) -> Self {
+    /// Begins an envelope, up to the Body's start tag.
+    pub fn begin(head: Head<'_>) -> Self {
         let mut envelope = Self { out: String::with_capacity(1024) };
-        envelope.out.push_str(HEAD);
-        if let Some(id) = id {
-            envelope.out.push_str("<soap:Header><cwmp:ID soap:mustUnderstand=\"1\">");
-            envelope.text(id);
-            envelope.out.push_str("</cwmp:ID></soap:Header>");
+        envelope.out.push_str(START);
+        envelope.out.push_str(head.version.namespace());
+        envelope.out.push_str("\">");
+        let blocks = head.id.map(|id| ("ID", id, '1'));
+        let blocks = blocks.into_iter().chain(head.more.iter().map(|(name, text)| (*name, *text, '0')));
+        let mut blocks = blocks.peekable();
+        if blocks.peek().is_some() {
+            envelope.open("soap:Header");
+            for (name, text, must) in blocks {
+                let _ = write!(envelope.out, "<cwmp:{name} soap:mustUnderstand=\"{must}\">");
+                envelope.text(text);
+                let _ = write!(envelope.out, "</cwmp:{name}>");
+            }
+            envelope.close("soap:Header");
         }
         envelope.out.push_str("<soap:Body>");
         envelope

@@ -1,8 +1,8 @@
 //! A sample of every variant of every enum that travels; no two fields of a sample are equal.
 
 use ipc_proto::{
-    Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime, Value,
-    control::*, retry::RetryPolicy, value::DateTime, version::Protocol, worker::*,
+    CwmpVersion, Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime,
+    Value, control::*, retry::RetryPolicy, value::DateTime, version::Protocol, worker::*,
 };
 
 use crate::{Golden, Wire};
@@ -30,9 +30,11 @@ wire! {
     DeclaredType: Absent Known Unknown;
     Reply: Done SessionOpened Prepared Page Set Fault NoSession;
     SetStatus: Applied Later;
+    CwmpVersion: V1_0 V1_1 V1_2 V1_3 V1_4;
+    CpeRequest: GetRpcMethods;
     EventCode: Bootstrap Boot Periodic ConnectionRequest ValueChange;
     Page: Values Names;
-    Report: InUse Next Listening Log SessionClosed;
+    Report: InUse Next Listening Log SessionClosed VersionRefused;
     Outcome: Succeeded Failed;
     Stage: Network Dns Tcp Tls Certificate Http Redirect Auth Soap Fault Timeout Worker;
     FaultCode: MethodNotSupported RequestDenied InternalError InvalidArguments ResourcesExceeded
@@ -81,6 +83,8 @@ pub fn worker() -> Golden {
     golden.add(replies());
     golden.add([SetStatus::Applied, SetStatus::Later]);
     golden.add(EventCode::ALL);
+    golden.add(CwmpVersion::ALL);
+    golden.add([CpeRequest::GetRpcMethods]);
     golden.add(pages());
     golden.add([
         Report::InUse(u64::MAX),
@@ -96,6 +100,7 @@ pub fn worker() -> Golden {
             took_ms: Some(12),
         }]),
         Report::SessionClosed { session: SessionId(9), outcome: Outcome::Succeeded },
+        Report::VersionRefused { session: SessionId(9), offered: CwmpVersion::V1_4 },
     ]);
     golden
         .add([Outcome::Succeeded, Outcome::Failed(Failure { stage: Stage::Tcp, reason: "refused".into() })]);
@@ -178,6 +183,7 @@ fn config() -> WorkerConfig {
             response_timeout: 30,
             username: "00D09E-Class-S1".into(),
             password: Secret::new("canary"),
+            allow_hosts: vec!["acs.example.org".into()],
             allow_basic_http: true,
             trust: Trust {
                 authorities: "-----BEGIN CERTIFICATE-----".into(),
@@ -185,6 +191,9 @@ fn config() -> WorkerConfig {
                 key: Secret::new("-----BEGIN PRIVATE KEY-----"),
                 pin: Some([7; 32]),
             },
+            max_version: CwmpVersion::V1_1,
+            session_timeout: 60,
+            lenient: true,
         }),
         connection_request: Some(ConnectionRequest {
             listen: "[::]:7547".parse().unwrap(),
@@ -235,6 +244,7 @@ fn replies() -> Vec<Reply> {
         },
         events: vec![Event { id: EventId(1), code: EventCode::Boot, command_key: Text::new("ck").unwrap() }],
         parameters: vec![ParameterValue { name: path("Device.A"), value: Value::UnsignedInt(1) }],
+        requests: vec![CpeRequest::GetRpcMethods],
     };
     let fault = Fault::bad_parameters(vec![ParameterFault::new(
         "Device.B",

@@ -1,8 +1,8 @@
 //! Arbitrary messages, of arbitrary valid parts.
 
 use ipc_proto::{
-    Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime, Value,
-    control::*, retry::RetryPolicy, value::DateTime, worker::*,
+    CwmpVersion, Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime,
+    Value, control::*, retry::RetryPolicy, value::DateTime, worker::*,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select, string::string_regex};
 
@@ -101,14 +101,19 @@ fn config() -> impl Strategy<Value = WorkerConfig> {
     let trust = (text(), text(), text(), any::<Option<[u8; 32]>>()).prop_map(
         |(authorities, certificate, key, pin)| Trust { authorities, certificate, key: Secret::new(key), pin },
     );
-    let acs = (url(), any::<(u32, bool)>(), text(), text(), trust).prop_map(
-        |(url, (response_timeout, allow_basic_http), username, password, trust)| Acs {
+    let numbers = any::<(u32, bool, u32, bool)>();
+    let acs = (url(), numbers, cwmp_version(), text(), text(), trust, vec(text(), 0..3)).prop_map(
+        |(url, numbers, max_version, username, password, trust, allow_hosts)| Acs {
             url,
-            response_timeout,
+            response_timeout: numbers.0,
             username,
             password: Secret::new(password),
-            allow_basic_http,
+            allow_hosts,
+            allow_basic_http: numbers.1,
             trust,
+            max_version,
+            session_timeout: numbers.2,
+            lenient: numbers.3,
         },
     );
     let connection_request =
@@ -139,6 +144,10 @@ fn config() -> impl Strategy<Value = WorkerConfig> {
             clock_synchronised,
         },
     )
+}
+
+fn cwmp_version() -> impl Strategy<Value = CwmpVersion> {
+    select(&CwmpVersion::ALL[..])
 }
 
 fn query() -> impl Strategy<Value = Query> {
@@ -200,6 +209,7 @@ fn session_opened() -> impl Strategy<Value = SessionOpened> {
             device,
             events,
             parameters,
+            requests: vec![CpeRequest::GetRpcMethods],
         },
     )
 }
@@ -237,6 +247,8 @@ fn report() -> impl Strategy<Value = Report> {
         vec(client_line(), 0..3).prop_map(Report::Log),
         (any::<u32>(), outcome)
             .prop_map(|(session, outcome)| Report::SessionClosed { session: SessionId(session), outcome }),
+        (any::<u32>(), cwmp_version())
+            .prop_map(|(session, offered)| Report::VersionRefused { session: SessionId(session), offered }),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! The parameter table: one row a parameter; the command line, the data model and the manual follow from it.
 
 use ipc_proto::{
-    HttpUrl, ParamType, Value,
+    CwmpVersion, HttpUrl, ParamType, Value,
     text::check_chars,
     value::{DateTime, is_xml_char},
 };
@@ -47,6 +47,8 @@ pub enum Kind {
     Text(usize),
     /// An http or https URL.
     Url,
+    /// A version of CWMP, or empty.
+    Version,
     /// A dateTime.
     DateTime,
 }
@@ -155,7 +157,7 @@ impl Row {
         match self.kind {
             Kind::Boolean => ParamType::Boolean,
             Kind::Unsigned { .. } => ParamType::UnsignedInt,
-            Kind::Text(_) | Kind::Url => ParamType::String,
+            Kind::Text(_) | Kind::Url | Kind::Version => ParamType::String,
             Kind::DateTime => ParamType::DateTime,
         }
     }
@@ -185,6 +187,11 @@ impl Row {
             Kind::Url => match HttpUrl::parse(text) {
                 Ok(_) => Ok(text.to_owned()),
                 Err(e) => Err(bad(format!("must be an http or https URL of at most 256 characters: it {e}"))),
+            },
+            Kind::Version if text.is_empty() => Ok(String::new()),
+            Kind::Version => match CwmpVersion::parse(text) {
+                Some(version) => Ok(version.to_string()),
+                None => Err(bad("must be 1.0, 1.1, 1.2, 1.3 or 1.4, or empty".to_owned())),
             },
             Kind::DateTime => match DateTime::parse(text) {
                 Some(_) => Ok(text.to_owned()),
@@ -223,6 +230,7 @@ pub mod name {
     pub const CON_REQ_ENABLE: &str = "cwmp.con_req_enable";
     pub const CON_REQ_USERNAME: &str = "cwmp.con_req_username";
     pub const CON_REQ_PASSWORD: &str = "cwmp.con_req_password";
+    pub const MAX_VERSION: &str = "cwmp.max_version";
     pub const CA_FILE: &str = "cwmp.ca_file";
     pub const CLIENT_CERT: &str = "cwmp.client_cert";
     pub const CLIENT_KEY: &str = "cwmp.client_key";
@@ -310,6 +318,9 @@ pub static TABLE: &[Row] = &[
         .help("How much longer each further retry waits, in thousandths, 1000 to 65535."),
     Row::new(name::ACS_RESPONSE_TIMEOUT, "ACS Response Timeout", Kind::Unsigned { min: 30, max: 600 }, "60")
         .help("Seconds to wait for each answer of the ACS, 30 to 600."),
+    Row::new(name::MAX_VERSION, "Newest CWMP Version", Kind::Version, "").help(
+        "The newest version of CWMP to offer to the ACS, 1.0 to 1.4. Empty: 1.4, and an older one after an ACS did not take it.",
+    ),
     Row::new(name::CA_FILE, "ACS Authorities", Kind::Text(256), "")
         .help("A PEM file of the authorities that may vouch for an https ACS. Empty: the system's own."),
     Row::new(name::ACS_CERT_SHA256, "ACS Certificate SHA-256", Kind::Text(256), "").help(
@@ -368,6 +379,14 @@ mod tests {
         let timeout = row(name::ACS_RESPONSE_TIMEOUT).unwrap();
         assert!(timeout.parse("29", Author::Person).is_err());
         assert_eq!(timeout.parse("30", Author::Person).as_deref(), Ok("30"));
+    }
+
+    #[test]
+    fn a_version_is_one_that_there_is() {
+        let version = row(name::MAX_VERSION).unwrap();
+        assert_eq!(version.parse(" 1.1", Author::Person).as_deref(), Ok("1.1"));
+        assert_eq!(version.parse("", Author::Person).as_deref(), Ok(""));
+        assert!(version.parse("1.5", Author::Person).unwrap_err().to_string().contains("1.4"));
     }
 
     #[test]

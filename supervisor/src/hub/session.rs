@@ -1,7 +1,7 @@
 //! The open session: the write lock, the events that its Inform carries, its prepared read.
 
 use ipc_proto::{
-    Fault, FaultCode, ParamPath, UtcTime,
+    CwmpVersion, Fault, FaultCode, ParamPath, UtcTime,
     text::CommandKey,
     worker::{
         DeviceId, Event, EventCode, EventId, Failure, Outcome, ParameterValue, Read, ReadId, Reply,
@@ -35,6 +35,8 @@ pub struct OpenSession {
     unstored: Option<EventId>,
     /// ConnectionRequestURL of its Inform.
     url: String,
+    /// The ACS did not take an Inform of this version.
+    refused: Option<CwmpVersion>,
     read: Option<(ReadId, Capture)>,
     reads: u32,
 }
@@ -69,7 +71,7 @@ impl OpenSession {
         }
         events.sort_by_key(|event| event.code.text());
         let url = state.layers.text(name::CON_REQ_URL).to_owned();
-        Self { id, started: now, events, unstored, url, read: None, reads: 0 }
+        Self { id, started: now, events, unstored, url, refused: None, read: None, reads: 0 }
     }
 
     /// What the worker makes its Inform of.
@@ -86,7 +88,13 @@ impl OpenSession {
             device: device.clone(),
             events: self.events.clone(),
             parameters: forced.collect(),
+            requests: Vec::new(),
         }
+    }
+
+    /// The ACS does not take an Inform of this version: remembered when the session ends as failed.
+    pub fn version_refused(&mut self, offered: CwmpVersion) {
+        self.refused = Some(offered);
     }
 
     /// The ACS has these events: what is stored of them goes, what is not is forgotten.
@@ -144,7 +152,14 @@ impl OpenSession {
                     let Event { id, code, command_key } = event.clone();
                     Write::AddEvent(StoredEvent { id, code, command_key })
                 }));
-                Some(bounded(failure))
+                let mut failure = bounded(failure);
+                if let Some(next) = self.refused.map(|refused| state.version_after(refused))
+                    && next != state.offered_version()
+                {
+                    failure.reason.push_str(&format!("; the next try offers CWMP {next}"));
+                    writes.push(Write::Fact(Fact::FellBackTo, next.to_string()));
+                }
+                Some(failure)
             }
         };
         let events = self.events.iter().map(|event| event.code.text().to_owned()).collect();

@@ -48,7 +48,7 @@ pub fn worker_config(
         phase: phase(layers.text(name::PERIODIC_INFORM_TIME), state.fact(Fact::PeriodicPhase)),
     });
     let TimingSettings { second_ms, heartbeat_ms, reply_ms, session_max_s, .. } = settings.timing;
-    let trust = trust.of(layers, url.as_ref().is_some_and(HttpUrl::is_https));
+    let trust = trust.of(layers, url.is_some());
     WorkerConfig {
         revision,
         acs: url.map(|url| Acs {
@@ -57,7 +57,11 @@ pub fn worker_config(
             response_timeout: layers.number(name::ACS_RESPONSE_TIMEOUT),
             username: layers.text(name::ACS_USERNAME).to_owned(),
             password: Secret::new(layers.text(name::ACS_PASSWORD)),
+            allow_hosts: settings.acs.allow_hosts.clone(),
             allow_basic_http: settings.acs.allow_basic_http,
+            max_version: state.offered_version(),
+            session_timeout: settings.acs.session_timeout_s,
+            lenient: settings.acs.lenient,
         }),
         connection_request,
         periodic,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipc_proto::{
-    UtcTime,
+    CwmpVersion, UtcTime,
     control::Source,
     text::CommandKey,
     worker::{EventCode, EventId, RetryState},
@@ -86,6 +86,21 @@ impl State {
         (told != url && !bootstrap).then_some(url)
     }
 
+    /// The newest version of CWMP to offer: the one that a person pinned, or what this ACS takes (DECISIONS 14).
+    pub fn offered_version(&self) -> CwmpVersion {
+        let pinned = CwmpVersion::parse(self.layers.text(name::MAX_VERSION));
+        pinned.or_else(|| CwmpVersion::parse(self.fact(Fact::FellBackTo))).unwrap_or_default()
+    }
+
+    /// What to offer next where the ACS did not take this version: the newest of the next older namespace, and
+    /// after the oldest the newest again, since it was none of them. Nothing else while a version is pinned.
+    pub fn version_after(&self, refused: CwmpVersion) -> CwmpVersion {
+        match CwmpVersion::parse(self.layers.text(name::MAX_VERSION)) {
+            Some(pinned) => pinned,
+            None => refused.below().unwrap_or_default(),
+        }
+    }
+
     /// The newest event's id, 0 when there is none.
     pub fn newest_event(&self) -> EventId {
         self.events.iter().map(|event| event.id).max().unwrap_or(EventId(0))
@@ -106,6 +121,10 @@ impl State {
         }
         writes.retain(|write| !matches!(write, Write::AddEvent(event) if event.code == EventCode::Bootstrap));
         writes.push(Write::Fact(Fact::UrlInForce, now.to_owned()));
+        if !self.fact(Fact::FellBackTo).is_empty() {
+            // Another ACS may speak what the former one did not (VER-06).
+            writes.push(Write::Fact(Fact::FellBackTo, String::new()));
+        }
         let void = if before.is_empty() { EventCode::Bootstrap..=EventCode::Bootstrap } else { EVERY_CODE };
         let voided = self.events.iter().filter(|event| void.contains(&event.code));
         writes.extend(voided.map(|event| Write::RemoveEvent(event.id)));
@@ -176,6 +195,34 @@ mod tests {
         state.follow(&[event(EventId(7), EventCode::Boot)]);
         change(&mut state, url("http://b/"));
         assert_eq!(codes(&state), [EventCode::Bootstrap]);
+    }
+
+    #[test]
+    fn a_version_is_fallen_back_to_until_the_url_changes_or_one_is_pinned() {
+        let mut state = State::default();
+        change(&mut state, url("http://a/"));
+        assert_eq!(state.offered_version(), CwmpVersion::V1_4);
+        let mut offered = Vec::new();
+        for _ in 0..3 {
+            let next = state.version_after(state.offered_version());
+            state.follow(&[Write::Fact(Fact::FellBackTo, next.to_string())]);
+            offered.push(state.offered_version());
+        }
+        assert_eq!(offered, [CwmpVersion::V1_1, CwmpVersion::V1_0, CwmpVersion::V1_4]);
+        state.follow(&[Write::Fact(Fact::FellBackTo, "1.1".to_owned())]);
+        change(&mut state, url("http://a/"));
+        assert_eq!(state.offered_version(), CwmpVersion::V1_1);
+        let pin = |text: &str| {
+            let stored = Stored { text: text.to_owned(), source: Source::Cli, at: UtcTime::from_millis(0) };
+            Write::Unsaved(name::MAX_VERSION, Some(stored))
+        };
+        change(&mut state, pin("1.3"));
+        assert_eq!(state.offered_version(), CwmpVersion::V1_3);
+        assert_eq!(state.version_after(CwmpVersion::V1_3), CwmpVersion::V1_3);
+        change(&mut state, pin(""));
+        assert_eq!(state.offered_version(), CwmpVersion::V1_1);
+        change(&mut state, url("http://b/"));
+        assert_eq!(state.offered_version(), CwmpVersion::V1_4);
     }
 
     #[test]

@@ -27,9 +27,9 @@ pub struct Kept {
 type Names = [String; 4];
 
 impl Kept {
-    /// The trust of these layers; of no files while the ACS is not reached over https.
-    pub fn of(&mut self, layers: &Layers, https: bool) -> &Trust {
-        let names = https.then(|| FILES.map(|name| layers.text(name).to_owned()));
+    /// The trust of these layers; of no files while there is no ACS. One over http may redirect to https.
+    pub fn of(&mut self, layers: &Layers, any_acs: bool) -> &Trust {
+        let names = any_acs.then(|| FILES.map(|name| layers.text(name).to_owned()));
         if self.names != names {
             self.trust = names.as_ref().map(trust).unwrap_or_default();
             self.names = names;

@@ -41,6 +41,11 @@ impl Hub {
             ToSupervisor::Report(Report::SessionClosed { session, outcome }) => {
                 self.jobs_of_worker.push_back(Job::Close(session, outcome));
             }
+            ToSupervisor::Report(Report::VersionRefused { session, offered }) => {
+                if let Some(open) = self.session.as_mut().filter(|open| open.id == session) {
+                    open.version_refused(offered);
+                }
+            }
             ToSupervisor::Query { id, query: Query::Prepare { session, read } } => {
                 let reply = match self.session.as_mut().filter(|open| open.id == session) {
                     // Built from its fields: the session is borrowed beside them.

@@ -73,11 +73,13 @@ pub enum Fact {
     Guard,
     /// A reset is committed, and what it left in other files is not deleted yet.
     ResetUnfinished,
+    /// The version of CWMP that the URL in force fell back to; empty: none (DECISIONS 14).
+    FellBackTo,
 }
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
         (Self::Oui, "oui"),
@@ -94,6 +96,7 @@ impl Fact {
         (Self::Action, "action"),
         (Self::Guard, "guard"),
         (Self::ResetUnfinished, "reset_unfinished"),
+        (Self::FellBackTo, "fell_back_to"),
     ];
 
     /// What a factory reset leaves: who the device is.

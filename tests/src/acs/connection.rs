@@ -20,6 +20,7 @@ pub(super) struct OpenSession {
     touch_at_inform: Option<PathBuf>,
     manner: Manner,
     namespace: String,
+    header: String,
     requests_sent: u32,
     cookies_due: bool,
     number: u32,
@@ -72,6 +73,18 @@ fn serve_requests(shared: &Shared, wire: &mut Wire, connection: u32) -> io::Resu
         if let Some(refusal) = refusal {
             wire.write(&refusal, Manner::default())?;
             continue;
+        }
+        let elsewhere = {
+            let mut state = shared.lock();
+            let elsewhere = state.signposts.points(&request, connection);
+            shared.changed.notify_all();
+            elsewhere
+        };
+        if let Some(elsewhere) = elsewhere {
+            // The device leaves this connection, and the session goes on elsewhere.
+            wire.write(&elsewhere, Manner { close_each: true, ..Manner::default() })?;
+            wire.drain();
+            return Ok(End::Expected);
         }
         let turn = {
             let mut state = shared.lock();
@@ -207,7 +220,11 @@ impl OpenSession {
             at_inform: plan.at_inform,
             touch_at_inform: plan.touch_at_inform,
             manner: plan.manner,
-            namespace: decode::cwmp_namespace(inform).unwrap_or_else(|| "urn:dslforum-org:cwmp-1-0".into()),
+            namespace: plan
+                .namespace
+                .or_else(|| decode::cwmp_namespace(inform))
+                .unwrap_or_else(|| "urn:dslforum-org:cwmp-1-0".into()),
+            header: plan.header,
             requests_sent: 0,
             cookies_due: true,
             number,
@@ -231,7 +248,10 @@ impl OpenSession {
         match step {
             Step::Answer => {
                 let id = decode::header_id(body).unwrap_or_default();
-                let text = envelope::envelope(&self.namespace, &id, &envelope::response_to(kind));
+                let mut text = envelope::envelope(&self.namespace, &id, &envelope::response_to(kind));
+                if kind == "Inform" {
+                    text = text.replace("</soap:Header>", &format!("{}</soap:Header>", self.header));
+                }
                 self.answer(soap(text), false)
             }
             Step::Send(rpc) => {

@@ -185,6 +185,9 @@ pub fn beyond_the_schema(text: &str) -> Vec<String> {
             "Value" if node.attribute((XSI, "type")).is_none() => {
                 wrong.push("a Value without xsi:type".into())
             }
+            "SessionTimeout" | "SupportedCWMPVersions" if body_element(text).as_deref() != Some("Inform") => {
+                wrong.push(format!("{} beside no Inform", node.tag_name().name()));
+            }
             "HoldRequests" => wrong.push("HoldRequests from the device".into()),
             "Fault" if is_cwmp(&node) && !node.children().any(|n| n.has_tag_name("FaultString")) => {
                 wrong.push("a cwmp:Fault without FaultString".into());

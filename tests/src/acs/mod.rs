@@ -7,6 +7,7 @@ mod gate;
 mod plan;
 mod record;
 pub mod rules;
+mod signpost;
 mod wire;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +28,7 @@ pub struct Acs {
     address: SocketAddr,
     judges: bool,
     acceptor: Option<JoinHandle<()>>,
+    others: Mutex<Vec<(SocketAddr, JoinHandle<()>)>>,
 }
 
 impl Acs {
@@ -51,7 +53,7 @@ impl Acs {
         });
         let for_acceptor = Arc::clone(&shared);
         let acceptor = std::thread::spawn(move || accept(&listener, &for_acceptor));
-        Self { shared, address, judges: true, acceptor: Some(acceptor) }
+        Self { shared, address, judges: true, acceptor: Some(acceptor), others: Mutex::default() }
     }
 
     /// Does not hold what the device sent against the schemas in the end: for a device that is wrong on purpose,
@@ -107,6 +109,26 @@ impl Acs {
         decode::inform(&body)
     }
 
+    /// Serves the same sessions at another host of this machine too, such as 127.0.0.2; returns its URL.
+    pub fn also_at(&self, host: Ipv4Addr) -> String {
+        let listener = TcpListener::bind((host, 0)).expect("loopback has this address");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::spawn(move || accept(&listener, &shared));
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push((address, thread));
+        format!("http://{address}/cwmp")
+    }
+
+    /// Redirects the request number `nth` (from 0, counted over all there are from now on) to `location`.
+    pub fn redirect(&self, nth: usize, status: u16, location: &str) {
+        self.shared.lock().signposts.add(nth, status, location);
+    }
+
+    /// The requests that were redirected: head, headers, body, and their connection.
+    pub fn redirected(&self) -> Vec<Message> {
+        self.shared.lock().signposts.seen.clone()
+    }
+
     /// Calls `told` with every session that ends from now on.
     pub fn each_session(&self, told: impl Fn(&Session) + Send + 'static) {
         self.shared.lock().listener = Some(Box::new(told));
@@ -156,6 +178,10 @@ impl Drop for Acs {
         // Wakes the acceptor, which then sees `closing`.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.acceptor.take() {
+            let _ = thread.join();
+        }
+        for (address, thread) in self.others.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = TcpStream::connect(address);
             let _ = thread.join();
         }
         // Every message that a test sees is valid, whatever the test is about.
@@ -218,6 +244,7 @@ type Listener = Box<dyn Fn(&Session) + Send>;
 struct State {
     plans: VecDeque<Plan>,
     gate: Option<Gate>,
+    signposts: signpost::Signposts,
     open: Option<connection::OpenSession>,
     ended: Vec<Session>,
     listener: Option<Listener>,

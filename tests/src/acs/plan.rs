@@ -58,6 +58,7 @@ pub(super) struct Manner {
     pub(super) http10: bool,
     pub(super) byte_by_byte: bool,
     pub(super) chunked: bool,
+    pub(super) odd_heads: bool,
 }
 
 /// One session as the ACS plays it; the default answers the Inform and then says 204.
@@ -67,6 +68,8 @@ pub struct Plan {
     pub(super) touch_at_inform: Option<PathBuf>,
     pub(super) steps: Vec<Step>,
     pub(super) manner: Manner,
+    pub(super) namespace: Option<String>,
+    pub(super) header: String,
 }
 
 impl Plan {
@@ -101,6 +104,24 @@ impl Plan {
     /// Makes this empty file when it is the ACS's turn, just before the next RPC or the closing 204.
     pub fn touch(mut self, file: &Path) -> Self {
         self.steps.push(Step::Touch(file.to_owned()));
+        self
+    }
+
+    /// Speaks this version's namespace, such as `cwmp-1-0`, whatever the device speaks.
+    pub fn in_namespace(mut self, name: &str) -> Self {
+        self.namespace = Some(format!("urn:dslforum-org:{name}"));
+        self
+    }
+
+    /// The InformResponse carries this header block too.
+    pub fn inform_header(mut self, block: &str) -> Self {
+        self.header = block.to_owned();
+        self
+    }
+
+    /// Header names in odd cases, spaces around a length, a Content-Type where there is no content.
+    pub fn odd_heads(mut self) -> Self {
+        self.manner.odd_heads = true;
         self
     }
 

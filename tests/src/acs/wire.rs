@@ -88,6 +88,16 @@ impl Wire {
         if manner.close_each {
             headers.push(("Connection".into(), "close".into()));
         }
+        if manner.odd_heads {
+            headers.push(("content-TYPE".into(), "text/xml".into()));
+            headers.retain(|(name, _)| name != "Content-Type");
+            for (name, value) in headers.iter_mut().filter(|(name, _)| name == "Content-Length") {
+                (*name, *value) = ("CONTENT-length ".into(), format!("   {value}  "));
+            }
+            for (name, _) in headers.iter_mut().filter(|(name, _)| name == "Set-Cookie") {
+                *name = "set-COOKIE".into();
+            }
+        }
         let mut bytes = format!("{head}\r\n").into_bytes();
         for (name, value) in &headers {
             bytes.extend(format!("{name}: {value}\r\n").into_bytes());
