@@ -8,6 +8,7 @@ pub mod channel;
 pub mod codec;
 pub mod control;
 pub mod fault;
+pub mod listing;
 pub mod outcome;
 pub mod path;
 pub mod retry;
@@ -21,7 +22,6 @@ pub mod version;
 pub mod worker;
 
 pub use fault::{Fault, FaultCode, ParameterFault};
-pub use path::ParamPath;
 pub use secret::Secret;
 pub use text::Text;
 pub use time::UtcTime;

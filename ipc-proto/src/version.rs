@@ -27,8 +27,8 @@ impl Protocol {
     /// `tests/golden.rs` fails otherwise.
     pub const fn number(self) -> u16 {
         match self {
-            // 2: logins, trust, connection requests, log lines.
-            Self::Worker => 2,
+            // 3: pages of packed entries.
+            Self::Worker => 3,
             // 2: logs, the worker's configuration, a status that is watched.
             Self::Control => 2,
         }

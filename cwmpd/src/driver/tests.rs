@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipc_proto::{
-    HttpUrl, ParamPath, Secret, Value,
+    HttpUrl, ParamType, Secret,
     channel::{Listener, Receiver, Sender},
+    listing::Listing,
     retry::RetryPolicy,
     version::{Hello, Protocol},
     worker::{
-        Acs as AcsConfig, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure, Page,
-        ParameterValue, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor,
-        ToWorker, Trust,
+        Acs as AcsConfig, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure, Page, Query,
+        ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor, ToWorker, Trust,
     },
 };
 use tokio::{
@@ -142,7 +142,7 @@ fn opened(id: u32) -> SessionOpened {
         retry_count: 0,
         device: DeviceId::default(),
         events: vec![event],
-        parameters: Vec::new(),
+        parameters: Listing::default(),
     }
 }
 
@@ -303,9 +303,8 @@ async fn a_large_answer_is_chunked_and_whole() {
         (answer, stream)
     });
     for n in 0..PAGES {
-        let name = ParamPath::parse(&format!("Device.V{n}")).unwrap();
-        let value = Value::String("v".repeat(50_000));
-        let page = Page::Values(vec![ParameterValue { name, value }]);
+        let (name, value) = (format!("Device.V{n}"), "v".repeat(50_000));
+        let page = Page::Values(Listing::from_iter([(&*name, &*value, ParamType::String)]));
         let query = supervisor.answer(|_| Reply::Page(page)).await;
         assert_eq!(query, Query::Page { session: SessionId(1), read: ReadId(1), page: n });
     }

@@ -28,7 +28,7 @@ pub fn encode(id: &str, opened: &SessionOpened, current_time: &str) -> Vec<u8> {
     out.leaf("CurrentTime", current_time);
     out.display("RetryCount", opened.retry_count);
     out.open_array("ParameterList", get_parameter_values::ITEM, opened.parameters.len());
-    for parameter in &opened.parameters {
+    for parameter in opened.parameters.iter() {
         get_parameter_values::item(&mut out, parameter);
     }
     out.close("ParameterList");

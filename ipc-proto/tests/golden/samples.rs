@@ -1,8 +1,8 @@
 //! A sample of every variant of every enum that travels; no two fields of a sample are equal.
 
 use ipc_proto::{
-    Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime, Value,
-    control::*, retry::RetryPolicy, value::DateTime, version::Protocol, worker::*,
+    Fault, FaultCode, HttpUrl, ParamType, ParameterFault, Secret, Text, UtcTime, Value, control::*,
+    listing::Listing, retry::RetryPolicy, value::DateTime, version::Protocol, worker::*,
 };
 
 use crate::{Golden, Wire};
@@ -24,11 +24,12 @@ wire! {
     ToWorker: Heartbeat Push Reply;
     Push: Config Due InformNow EndSession Stop;
     ToSupervisor: Heartbeat Query Report;
-    Query: OpenSession InformAcknowledged Prepare Page Set;
+    Query: OpenSession InformAcknowledged Prepare Page Set Row;
+    RowChange: Add Delete;
     Why: Events Periodic Retry Asked ConnectionRequest;
     Read: Values Names;
     DeclaredType: Absent Known Unknown;
-    Reply: Done SessionOpened Prepared Page Set Fault NoSession;
+    Reply: Done SessionOpened Prepared Page Set Added Fault NoSession;
     SetStatus: Applied Later;
     EventCode: Bootstrap Boot Periodic ConnectionRequest;
     Page: Values Names;
@@ -79,6 +80,7 @@ pub fn worker() -> Golden {
     golden.add([DeclaredType::Absent, DeclaredType::Known(ParamType::UnsignedInt), DeclaredType::Unknown]);
     golden.add(replies());
     golden.add([SetStatus::Applied, SetStatus::Later]);
+    golden.add([RowChange::Add, RowChange::Delete]);
     golden.add(EventCode::ALL);
     golden.add(pages());
     golden.add([
@@ -210,6 +212,18 @@ fn queries() -> Vec<Query> {
             ],
             parameter_key: Text::new("key").unwrap(),
         },
+        Query::Row {
+            session,
+            change: RowChange::Add,
+            name: "Device.T.".into(),
+            parameter_key: Text::new("k1").unwrap(),
+        },
+        Query::Row {
+            session,
+            change: RowChange::Delete,
+            name: "Device.T.1.".into(),
+            parameter_key: Text::new("k2").unwrap(),
+        },
     ]
 }
 
@@ -224,7 +238,7 @@ fn replies() -> Vec<Reply> {
             serial_number: "S1".into(),
         },
         events: vec![Event { id: EventId(1), code: EventCode::Boot, command_key: Text::new("ck").unwrap() }],
-        parameters: vec![ParameterValue { name: path("Device.A"), value: Value::UnsignedInt(1) }],
+        parameters: Listing::from_iter([("Device.A", "1", ParamType::UnsignedInt)]),
     };
     let fault = Fault::bad_parameters(vec![ParameterFault::new(
         "Device.B",
@@ -235,18 +249,18 @@ fn replies() -> Vec<Reply> {
         Reply::Done,
         Reply::SessionOpened(Box::new(opened)),
         Reply::Prepared { read: ReadId(4), count: 251 },
-        Reply::Page(Page::Values(Vec::new())),
+        Reply::Page(Page::Values(Listing::default())),
         Reply::Set(SetStatus::Later),
+        Reply::Added(12, SetStatus::Applied),
         Reply::Fault(fault),
         Reply::NoSession,
     ]
 }
 
 fn pages() -> Vec<Page> {
-    let info = |name, writable| ParameterInfo { name: path(name), writable };
     vec![
-        Page::Values(vec![ParameterValue { name: path("Device.A.1.B"), value: Value::String("x".into()) }]),
-        Page::Names(vec![info("Device.A.", false), info("Device.A.1.B", true)]),
+        Page::Values(Listing::from_iter([("Device.A.1.B", "x", ParamType::String)])),
+        Page::Names(Listing::from_iter([("Device.A.", "", false), ("Device.A.1.B", "", true)])),
     ]
 }
 
@@ -360,10 +374,6 @@ fn status() -> Status {
         connection_request_problem: Some("the port is in use".into()),
         warnings: vec!["disk full".into()],
     }
-}
-
-fn path(text: &str) -> ParamPath {
-    ParamPath::parse(text).unwrap()
 }
 
 fn at(seconds: i64) -> UtcTime {

@@ -3,7 +3,7 @@
 use ipc_proto::{
     Fault, FaultCode, UtcTime,
     control::Response,
-    worker::{EventId, Outcome, Query, Reply, SessionId, SetStatus},
+    worker::{EventId, Outcome, Query, Reply, RowChange, SessionId, SetStatus},
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{layers::Candidate, table::name},
-    model::transaction,
+    model::{objects, transaction},
     store::{Fact, SessionRecord, Write},
 };
 
@@ -148,7 +148,7 @@ impl Hub {
                 // With the one that is stored only if this session fails.
                 self.attempted = event;
                 self.nudged = false;
-                let opened = open.opened(&self.schema, self.sources(), self.state.retry());
+                let opened = open.opened(self.sources(), self.state.retry());
                 self.session = Some(open);
                 (Vec::new(), Reply::SessionOpened(Box::new(opened)))
             }
@@ -159,13 +159,35 @@ impl Hub {
                 }
             }
             Query::Set { session, values, parameter_key } => {
-                if self.session.as_ref().is_none_or(|open| open.id != session) {
-                    return (Vec::new(), Reply::NoSession);
+                match self.session.as_mut().filter(|open| open.id == session) {
+                    Some(open) => open.release(),
+                    None => return (Vec::new(), Reply::NoSession),
                 }
-                match transaction::set_values(&self.schema, &values, UtcTime::now()) {
+                match transaction::set_values(&self.state.tree, &values, UtcTime::now()) {
                     Ok(mut writes) => {
                         writes.push(Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned()));
                         (writes, Reply::Set(SetStatus::Applied))
+                    }
+                    Err(fault) => (Vec::new(), Reply::Fault(fault)),
+                }
+            }
+            Query::Row { session, change, name, parameter_key } => {
+                match self.session.as_mut().filter(|open| open.id == session) {
+                    Some(open) => open.release(),
+                    None => return (Vec::new(), Reply::NoSession),
+                }
+                let tree = &self.state.tree;
+                let planned = match change {
+                    RowChange::Add => objects::add(tree, &name)
+                        .map(|(write, number)| (write, Reply::Added(number, SetStatus::Applied))),
+                    RowChange::Delete => {
+                        objects::delete(tree, &name).map(|write| (write, Reply::Set(SetStatus::Applied)))
+                    }
+                };
+                match planned {
+                    Ok((write, reply)) => {
+                        let key = Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned());
+                        (vec![write, key], reply)
                     }
                     Err(fault) => (Vec::new(), Reply::Fault(fault)),
                 }

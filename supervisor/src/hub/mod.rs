@@ -40,7 +40,7 @@ use self::{
 };
 use crate::{
     launch::{Launcher, News},
-    model::{read::Sources, schema::Schema},
+    model::read::Sources,
     settings::Settings,
     store::{CommitError, Store, Write},
     test_points,
@@ -75,7 +75,6 @@ pub struct Parts {
 pub struct Hub {
     settings: Settings,
     device: DeviceId,
-    schema: Schema,
     state: State,
     store: Store,
     launcher: Launcher,
@@ -121,7 +120,6 @@ impl Hub {
         let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
         Self {
             last_event_id: state.newest_event().0,
-            schema: Schema::new(),
             settings,
             device,
             state,
@@ -350,6 +348,7 @@ impl Hub {
 
 fn sources<'a>(state: &'a State, device: &'a DeviceId, settings: &'a Settings) -> Sources<'a> {
     Sources {
+        tree: &state.tree,
         layers: &state.layers,
         device,
         settings: &settings.device,
