@@ -9,6 +9,7 @@ pub mod codec;
 pub mod control;
 pub mod cwmp_version;
 pub mod fault;
+pub mod listing;
 pub mod outcome;
 pub mod path;
 pub mod retry;
@@ -25,7 +26,6 @@ pub mod worker;
 
 pub use cwmp_version::CwmpVersion;
 pub use fault::{Fault, FaultCode, ParameterFault};
-pub use path::ParamPath;
 pub use secret::Secret;
 pub use text::Text;
 pub use time::UtcTime;

@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CwmpVersion, Fault, HttpUrl, ParamPath, Secret, UtcTime, Value,
+    CwmpVersion, Fault, HttpUrl, ParamType, Secret, UtcTime,
+    listing::Listing,
     retry::RetryPolicy,
     text::{CommandKey, ParameterKey},
 };
@@ -232,6 +233,26 @@ pub enum Query {
         /// Stored when all of it succeeds.
         parameter_key: ParameterKey,
     },
+    /// AddObject or DeleteObject. Committed, then `Added` or `Set`, or `Fault`.
+    Row {
+        /// The open session.
+        session: SessionId,
+        /// What is to happen.
+        change: RowChange,
+        /// Path of the table for `Add`, of the row for `Delete`, as the ACS sent it.
+        name: String,
+        /// Stored when it succeeds.
+        parameter_key: ParameterKey,
+    },
+}
+
+/// What is to happen to a row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RowChange {
+    /// AddObject
+    Add,
+    /// DeleteObject
+    Delete,
 }
 
 /// Why a session is opened.
@@ -280,8 +301,10 @@ pub enum Reply {
     },
     /// A page.
     Page(Page),
-    /// The values are set.
+    /// The values are set, or the row is deleted.
     Set(SetStatus),
+    /// The row is there, with this number.
+    Added(u32, SetStatus),
     /// Refused with a CWMP fault for the ACS.
     Fault(Fault),
     /// Refused: that session is not open (any more).
@@ -300,7 +323,7 @@ pub struct SessionOpened {
     /// At most 64, oldest first.
     pub events: Vec<Event>,
     /// The forced parameters, and those that changed.
-    pub parameters: Vec<ParameterValue>,
+    pub parameters: Listing<ParamType>,
     /// What we ask of the ACS in this session, in order.
     pub requests: Vec<CpeRequest>,
 }
@@ -368,31 +391,13 @@ impl EventCode {
     }
 }
 
-/// A parameter and its value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParameterValue {
-    /// Its full path.
-    pub name: ParamPath,
-    /// Its value.
-    pub value: Value,
-}
-
-/// A parameter or object and whether the ACS may write it (TR-069 A.3.2.3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParameterInfo {
-    /// Its full path, or an object's partial path.
-    pub name: ParamPath,
-    /// Writable, or a table that takes AddObject.
-    pub writable: bool,
-}
-
 /// Some entries of a prepared read, of the kind that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Page {
-    /// Of `Read::Values`.
-    Values(Vec<ParameterValue>),
-    /// Of `Read::Names`.
-    Names(Vec<ParameterInfo>),
+    /// Of `Read::Values`: each value as it stands in a SOAP message, with its type.
+    Values(Listing<ParamType>),
+    /// Of `Read::Names`: no values; whether it can be set, or takes AddObject or DeleteObject.
+    Names(Listing<bool>),
 }
 
 /// What the worker says without wanting an answer.

@@ -1,6 +1,6 @@
 //! `cwmp-supervisor`: settings, store, sockets, hub, worker, in that order.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -20,6 +20,7 @@ use crate::{
         state::State,
     },
     launch,
+    model::{files, schema::Schema, tree::Tree},
     settings::{Launch, Settings},
     store::Store,
     worker,
@@ -78,7 +79,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     warnings.iter().for_each(|warning| tracing::error!("{warning}"));
     let boot_id = boot::boot_id(&settings.device.boot_id)?;
     let device = identity::identity(&settings.device, &contents.facts);
-    let mut state = State::new(contents);
+    let mut schema = Schema::new(settings.data_model.root);
+    let troubles = files::load(&settings.data_model.dir, &mut schema);
+    troubles.iter().for_each(|trouble| tracing::error!("{trouble}"));
+    warnings.extend(troubles);
+    let mut state = State::new(contents, Tree::new(Arc::new(schema)));
     let mut random = [0; 40];
     getrandom::fill(&mut random).context("the kernel gives no random bytes")?;
     let factory = settings.factory.values().map_err(|(_, reason)| anyhow::anyhow!(reason))?;

@@ -9,7 +9,10 @@ use ipc_proto::HttpUrl;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::config::table::{self, Author};
+use crate::{
+    config::table::{self, Author},
+    model::schema::Root,
+};
 
 /// All settings. `packaging/etc/supervisor.toml` shows each key with its default.
 #[derive(Debug, Deserialize)]
@@ -23,6 +26,8 @@ pub struct Settings {
     pub runtime_dir: PathBuf,
     /// Who the device is.
     pub device: DeviceSettings,
+    /// What is in the data model beside what every device has.
+    pub data_model: DataModelSettings,
     /// How the worker comes to run.
     pub worker: WorkerSettings,
     /// What is allowed towards the ACS.
@@ -76,6 +81,16 @@ impl From<String> for BootIdSource {
     fn from(text: String) -> Self {
         if text == "kernel" { Self::Kernel } else { Self::File(text.into()) }
     }
+}
+
+/// `[data_model]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataModelSettings {
+    /// `Device` or `InternetGatewayDevice`.
+    pub root: Root,
+    /// Model files: every `*.toml` in it.
+    pub dir: PathBuf,
 }
 
 /// `[worker]`.
@@ -207,6 +222,7 @@ impl Default for Settings {
             log_dir: PathBuf::new(),
             runtime_dir: "/run/cwmp".into(),
             device: DeviceSettings::default(),
+            data_model: DataModelSettings::default(),
             worker: WorkerSettings::default(),
             acs: AcsSettings::default(),
             clock: ClockSettings::default(),
@@ -215,6 +231,12 @@ impl Default for Settings {
             factory: FactorySettings::default(),
             timing: TimingSettings::default(),
         }
+    }
+}
+
+impl Default for DataModelSettings {
+    fn default() -> Self {
+        Self { root: Root::Device, dir: "/etc/cwmp/model.d".into() }
     }
 }
 

@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipc_proto::{
-    HttpUrl, ParamPath, Secret, Value,
+    HttpUrl, ParamType, Secret,
     channel::{Listener, Receiver, Sender},
+    listing::Listing,
     retry::RetryPolicy,
     version::{Hello, Protocol},
     worker::{
         Acs as AcsConfig, ClientLine, ConnectionRequest, DeviceId, Due, Event, EventCode, EventId, Failure,
-        Page, ParameterValue, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor,
-        ToWorker, Trust,
+        Page, Query, ReadId, Reply, RetryState, SessionOpened, Stage, Timing, ToSupervisor, ToWorker, Trust,
     },
 };
 use tokio::{
@@ -156,7 +156,7 @@ fn opened(id: u32) -> SessionOpened {
         retry_count: 0,
         device: DeviceId::default(),
         events: vec![event],
-        parameters: Vec::new(),
+        parameters: Listing::default(),
         requests: Vec::new(),
     }
 }
@@ -339,8 +339,8 @@ async fn reading(supervisor: &mut Supervisor, count: u32) -> TcpStream {
 }
 
 fn page(n: u32, bytes: usize) -> Page {
-    let name = ParamPath::parse(&format!("Device.V{n}")).unwrap();
-    Page::Values(vec![ParameterValue { name, value: Value::String("v".repeat(bytes)) }])
+    let (name, value) = (format!("Device.V{n}"), "v".repeat(bytes));
+    Page::Values(Listing::from_iter([(&*name, &*value, ParamType::String)]))
 }
 
 #[tokio::test]

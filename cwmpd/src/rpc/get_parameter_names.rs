@@ -1,9 +1,6 @@
 //! GetParameterNames: what there is, and what of it may be written (TR-069 A.3.2.3).
 
-use ipc_proto::{
-    Fault,
-    worker::{ParameterInfo, Read},
-};
+use ipc_proto::{Fault, worker::Read};
 
 use crate::soap::{self, Element, EnvelopeWriter};
 
@@ -24,9 +21,9 @@ pub fn decode(rpc: &Element) -> Result<Read, Fault> {
 }
 
 /// Writes one entry of the answer.
-pub fn item(out: &mut EnvelopeWriter, info: &ParameterInfo) {
+pub fn item(out: &mut EnvelopeWriter, name: &str, writable: bool) {
     out.open("ParameterInfoStruct");
-    out.leaf("Name", info.name.as_str());
-    out.leaf("Writable", if info.writable { "1" } else { "0" });
+    out.leaf("Name", name);
+    out.leaf("Writable", if writable { "1" } else { "0" });
     out.close("ParameterInfoStruct");
 }

@@ -1,9 +1,6 @@
 //! GetParameterValues: values with their types (TR-069 A.3.2.2).
 
-use ipc_proto::{
-    Fault, ParamType,
-    worker::{ParameterValue, Read},
-};
+use ipc_proto::{Fault, ParamType, worker::Read};
 
 use crate::soap::{Element, EnvelopeWriter};
 
@@ -25,10 +22,10 @@ pub fn decode(rpc: &Element) -> Result<Read, Fault> {
 }
 
 /// Writes one entry of the answer, or of an Inform's ParameterList.
-pub fn item(out: &mut EnvelopeWriter, parameter: &ParameterValue) {
+pub fn item(out: &mut EnvelopeWriter, (name, value, param_type): (&str, &str, ParamType)) {
     out.open("ParameterValueStruct");
-    out.leaf("Name", parameter.name.as_str());
-    out.typed_value(type_name(parameter.value.param_type()), &parameter.value);
+    out.leaf("Name", name);
+    out.typed_value(type_name(param_type), value);
     out.close("ParameterValueStruct");
 }
 

@@ -50,7 +50,7 @@ pub fn encode(id: &str, opened: &SessionOpened, offer: Offer<'_>) -> Vec<u8> {
     out.leaf("CurrentTime", offer.current_time);
     out.display("RetryCount", opened.retry_count);
     out.open_array("ParameterList", get_parameter_values::ITEM, opened.parameters.len());
-    for parameter in &opened.parameters {
+    for parameter in opened.parameters.iter() {
         get_parameter_values::item(&mut out, parameter);
     }
     out.close("ParameterList");

@@ -66,10 +66,12 @@ impl ListAnswer {
         };
         match (self.kind, page) {
             (ListKind::Values, Page::Values(values)) => {
-                values.iter().for_each(|value| get_parameter_values::item(&mut self.out, value));
+                values.iter().for_each(|entry| get_parameter_values::item(&mut self.out, entry));
             }
             (ListKind::Names, Page::Names(names)) => {
-                names.iter().for_each(|info| get_parameter_names::item(&mut self.out, info));
+                names
+                    .iter()
+                    .for_each(|(name, _, writable)| get_parameter_names::item(&mut self.out, name, writable));
             }
             _ => return Err(PageError::Kind),
         }

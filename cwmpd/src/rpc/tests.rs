@@ -1,13 +1,11 @@
 //! Each message that we send against its golden file, and requests as ACSs write them.
 
 use ipc_proto::{
-    CwmpVersion, ParamPath, ParamType, ParameterFault, Value,
+    CwmpVersion, ParamType, ParameterFault, Value,
+    listing::Listing,
     text::{CommandKey, ParameterKey},
     value::DateTime,
-    worker::{
-        DeclaredType, DeviceId, Event, EventCode, EventId, Page, ParameterInfo, ParameterValue,
-        SessionOpened, SetStatus, SetValue,
-    },
+    worker::{DeclaredType, DeviceId, Event, EventCode, EventId, Page, SessionOpened, SetStatus, SetValue},
 };
 
 use super::{
@@ -18,14 +16,6 @@ use crate::soap::{self, Head};
 
 fn head(id: &str) -> Head<'_> {
     Head { id: Some(id), ..Head::default() }
-}
-
-fn value(name: &str, value: Value) -> ParameterValue {
-    ParameterValue { name: ParamPath::parse(name).unwrap(), value }
-}
-
-fn info(name: &str, writable: bool) -> ParameterInfo {
-    ParameterInfo { name: ParamPath::parse(name).unwrap(), writable }
 }
 
 fn opened(events: &[EventCode]) -> SessionOpened {
@@ -45,25 +35,35 @@ fn opened(events: &[EventCode]) -> SessionOpened {
             serial_number: "SN<1>".to_owned(),
         },
         events: events.iter().enumerate().map(event).collect(),
-        parameters: vec![
-            value("Device.RootDataModelVersion", Value::String("2.17".to_owned())),
-            value("Device.ManagementServer.ConnectionRequestURL", Value::String(String::new())),
-        ],
+        parameters: Listing::from_iter([
+            ("Device.RootDataModelVersion", "2.17", ParamType::String),
+            ("Device.ManagementServer.ConnectionRequestURL", "", ParamType::String),
+        ]),
     }
 }
 
-fn values() -> Vec<ParameterValue> {
+fn values() -> Vec<(&'static str, Value)> {
     vec![
-        value("Device.A.String", Value::String("<&> \"'\r\n\t\u{20ac}\u{1F600}".to_owned())),
-        value("Device.A.Int", Value::Int(-1)),
-        value("Device.A.UnsignedInt", Value::UnsignedInt(u32::MAX)),
-        value("Device.A.Long", Value::Long(i64::MIN)),
-        value("Device.A.UnsignedLong", Value::UnsignedLong(u64::MAX)),
-        value("Device.A.Boolean", Value::Boolean(true)),
-        value("Device.A.DateTime", Value::DateTime(DateTime::parse(DateTime::UNKNOWN).unwrap())),
-        value("Device.A.Base64", Value::Base64(vec![1, 2, 3])),
-        value("Device.A.HexBinary", Value::HexBinary(vec![0xab, 0xcd])),
+        ("Device.A.String", Value::String("<&> \"'\r\n\t\u{20ac}\u{1F600}".to_owned())),
+        ("Device.A.Int", Value::Int(-1)),
+        ("Device.A.UnsignedInt", Value::UnsignedInt(u32::MAX)),
+        ("Device.A.Long", Value::Long(i64::MIN)),
+        ("Device.A.UnsignedLong", Value::UnsignedLong(u64::MAX)),
+        ("Device.A.Boolean", Value::Boolean(true)),
+        ("Device.A.DateTime", Value::DateTime(DateTime::parse(DateTime::UNKNOWN).unwrap())),
+        ("Device.A.Base64", Value::Base64(vec![1, 2, 3])),
+        ("Device.A.HexBinary", Value::HexBinary(vec![0xab, 0xcd])),
     ]
+}
+
+fn page(values: &[(&'static str, Value)]) -> Page {
+    let mut page = Listing::default();
+    values.iter().for_each(|(name, value)| page.push(name, &value.to_string(), value.param_type()));
+    Page::Values(page)
+}
+
+fn names(names: &[(&str, bool)]) -> Page {
+    Page::Names(names.iter().map(|(name, writable)| (*name, "", *writable)).collect())
 }
 
 fn answer(kind: ListKind, count: u32, pages: &[Page]) -> Vec<u8> {
@@ -104,16 +104,9 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         golden!("get_rpc_methods_response", get_rpc_methods::encode(id)),
         golden!(
             "get_parameter_names_response",
-            answer(
-                ListKind::Names,
-                2,
-                &[Page::Names(vec![info("Device.A.", false), info("Device.A.Int", true)])]
-            )
+            answer(ListKind::Names, 2, &[names(&[("Device.A.", false), ("Device.A.Int", true)])])
         ),
-        golden!(
-            "get_parameter_values_response",
-            answer(ListKind::Values, 9, &[Page::Values(pages), Page::Values(second)])
-        ),
+        golden!("get_parameter_values_response", answer(ListKind::Values, 9, &[page(&pages), page(&second)])),
         golden!("get_parameter_values_response_empty", answer(ListKind::Values, 0, &[])),
         golden!("set_parameter_values_response", set_parameter_values::encode(id, SetStatus::Later)),
         golden!("fault", fault::encode(Head::default(), &Fault::new(FaultCode::MethodNotSupported, "X_Fly"))),
@@ -145,18 +138,18 @@ fn another_parser_reads_back_what_was_meant() {
                 .filter(|n| n.has_tag_name("Value"))
                 .map(|n| n.text().unwrap().to_owned())
                 .collect();
-            assert_eq!(read, values().iter().map(|v| v.value.to_string()).collect::<Vec<_>>());
+            assert_eq!(read, values().iter().map(|(_, value)| value.to_string()).collect::<Vec<_>>());
         }
     }
 }
 
 #[test]
 fn pages_that_do_not_add_up_are_refused() {
-    let one = Page::Values(values().split_off(8));
+    let one = page(&values().split_off(8));
     let begin = |count| ListAnswer::begin(ListKind::Values, head("x"), count);
     assert_eq!(begin(0).page(&one), Err(PageError::Count));
-    assert_eq!(begin(2).page(&Page::Values(Vec::new())), Err(PageError::Count), "would never end");
-    assert_eq!(begin(1).page(&Page::Names(vec![info("Device.", false)])), Err(PageError::Kind));
+    assert_eq!(begin(2).page(&page(&[])), Err(PageError::Count), "would never end");
+    assert_eq!(begin(1).page(&names(&[("Device.", false)])), Err(PageError::Kind));
     let mut answer = begin(2);
     answer.page(&one).unwrap();
     assert!(!answer.is_complete());

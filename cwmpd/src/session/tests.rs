@@ -1,11 +1,10 @@
 //! Whole sessions against a scripted ACS and a fake supervisor: bytes in, bytes out.
 
 use ipc_proto::{
-    Fault, FaultCode, ParamPath, Value,
+    Fault, FaultCode, ParamType,
+    listing::Listing,
     text::CommandKey,
-    worker::{
-        CpeRequest, DeviceId, Event, EventCode, EventId, Page, ParameterValue, Read, SessionId, SetStatus,
-    },
+    worker::{CpeRequest, DeviceId, Event, EventCode, EventId, Page, Read, SessionId, SetStatus},
 };
 
 use super::{listening::MAX_RPCS, *};
@@ -29,7 +28,7 @@ fn opened() -> SessionOpened {
         retry_count: 0,
         device: DeviceId::default(),
         events: vec![event(4, EventCode::Bootstrap), event(9, EventCode::Boot)],
-        parameters: Vec::new(),
+        parameters: Listing::default(),
         requests: Vec::new(),
     }
 }
@@ -171,8 +170,8 @@ fn a_read_is_prepared_and_answered_by_pages() {
     let talk = talk.gets(Reply::Prepared { read: ReadId(3), count: 1 });
     let Some(Action::Answer(mut answer)) = talk.action else { panic!() };
     assert_eq!(answer.read, ReadId(3));
-    let name = ParamPath::parse("Device.X").unwrap();
-    answer.writer.page(&Page::Values(vec![ParameterValue { name, value: Value::Int(5) }])).unwrap();
+    let page = Page::Values(Listing::from_iter([("Device.X", "5", ParamType::Int)]));
+    answer.writer.page(&page).unwrap();
     let (id, name, text) = parts(&answer.writer.take());
     assert_eq!((id.as_deref(), &*name, &*text), (Some("x2"), "GetParameterValuesResponse", "Device.X5"));
     let talk = Talk { session: talk.session, action: None }.hears(status(204));

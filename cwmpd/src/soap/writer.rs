@@ -91,9 +91,11 @@ impl Envelope {
     }
 
     /// `<Value xsi:type="xsd:kind">value</Value>` (SOAP-08).
-    pub fn typed_value(&mut self, kind: &str, value: impl fmt::Display) {
-        let _ = write!(self.out, "<Value xsi:type=\"xsd:{kind}\">");
-        self.text_of(value);
+    pub fn typed_value(&mut self, kind: &str, value: &str) {
+        for part in ["<Value xsi:type=\"xsd:", kind, "\">"] {
+            self.out.push_str(part);
+        }
+        self.text(value);
         self.out.push_str("</Value>");
     }
 

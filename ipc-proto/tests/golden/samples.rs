@@ -1,8 +1,8 @@
 //! A sample of every variant of every enum that travels; no two fields of a sample are equal.
 
 use ipc_proto::{
-    CwmpVersion, Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime,
-    Value, control::*, retry::RetryPolicy, value::DateTime, version::Protocol, worker::*,
+    CwmpVersion, Fault, FaultCode, HttpUrl, ParamType, ParameterFault, Secret, Text, UtcTime, Value,
+    control::*, listing::Listing, retry::RetryPolicy, value::DateTime, version::Protocol, worker::*,
 };
 
 use crate::{Golden, Wire};
@@ -24,11 +24,12 @@ wire! {
     ToWorker: Heartbeat Push Reply;
     Push: Config Due InformNow EndSession Stop;
     ToSupervisor: Heartbeat Query Report;
-    Query: OpenSession InformAcknowledged Prepare Page Set;
+    Query: OpenSession InformAcknowledged Prepare Page Set Row;
+    RowChange: Add Delete;
     Why: Events Periodic Retry Asked ConnectionRequest;
     Read: Values Names;
     DeclaredType: Absent Known Unknown;
-    Reply: Done SessionOpened Prepared Page Set Fault NoSession;
+    Reply: Done SessionOpened Prepared Page Set Added Fault NoSession;
     SetStatus: Applied Later;
     CwmpVersion: V1_0 V1_1 V1_2 V1_3 V1_4;
     CpeRequest: GetRpcMethods;
@@ -82,6 +83,7 @@ pub fn worker() -> Golden {
     golden.add([DeclaredType::Absent, DeclaredType::Known(ParamType::UnsignedInt), DeclaredType::Unknown]);
     golden.add(replies());
     golden.add([SetStatus::Applied, SetStatus::Later]);
+    golden.add([RowChange::Add, RowChange::Delete]);
     golden.add(EventCode::ALL);
     golden.add(CwmpVersion::ALL);
     golden.add([CpeRequest::GetRpcMethods]);
@@ -229,6 +231,18 @@ fn queries() -> Vec<Query> {
             ],
             parameter_key: Text::new("key").unwrap(),
         },
+        Query::Row {
+            session,
+            change: RowChange::Add,
+            name: "Device.T.".into(),
+            parameter_key: Text::new("k1").unwrap(),
+        },
+        Query::Row {
+            session,
+            change: RowChange::Delete,
+            name: "Device.T.1.".into(),
+            parameter_key: Text::new("k2").unwrap(),
+        },
     ]
 }
 
@@ -243,7 +257,7 @@ fn replies() -> Vec<Reply> {
             serial_number: "S1".into(),
         },
         events: vec![Event { id: EventId(1), code: EventCode::Boot, command_key: Text::new("ck").unwrap() }],
-        parameters: vec![ParameterValue { name: path("Device.A"), value: Value::UnsignedInt(1) }],
+        parameters: Listing::from_iter([("Device.A", "1", ParamType::UnsignedInt)]),
         requests: vec![CpeRequest::GetRpcMethods],
     };
     let fault = Fault::bad_parameters(vec![ParameterFault::new(
@@ -255,18 +269,18 @@ fn replies() -> Vec<Reply> {
         Reply::Done,
         Reply::SessionOpened(Box::new(opened)),
         Reply::Prepared { read: ReadId(4), count: 251 },
-        Reply::Page(Page::Values(Vec::new())),
+        Reply::Page(Page::Values(Listing::default())),
         Reply::Set(SetStatus::Later),
+        Reply::Added(12, SetStatus::Applied),
         Reply::Fault(fault),
         Reply::NoSession,
     ]
 }
 
 fn pages() -> Vec<Page> {
-    let info = |name, writable| ParameterInfo { name: path(name), writable };
     vec![
-        Page::Values(vec![ParameterValue { name: path("Device.A.1.B"), value: Value::String("x".into()) }]),
-        Page::Names(vec![info("Device.A.", false), info("Device.A.1.B", true)]),
+        Page::Values(Listing::from_iter([("Device.A.1.B", "x", ParamType::String)])),
+        Page::Names(Listing::from_iter([("Device.A.", "", false), ("Device.A.1.B", "", true)])),
     ]
 }
 
@@ -386,10 +400,6 @@ fn status() -> Status {
             failed: false,
         }],
     }
-}
-
-fn path(text: &str) -> ParamPath {
-    ParamPath::parse(text).unwrap()
 }
 
 fn at(seconds: i64) -> UtcTime {

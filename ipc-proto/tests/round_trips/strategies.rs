@@ -1,8 +1,8 @@
 //! Arbitrary messages, of arbitrary valid parts.
 
 use ipc_proto::{
-    CwmpVersion, Fault, FaultCode, HttpUrl, ParamPath, ParamType, ParameterFault, Secret, Text, UtcTime,
-    Value, control::*, retry::RetryPolicy, value::DateTime, worker::*,
+    CwmpVersion, Fault, FaultCode, HttpUrl, ParamType, ParameterFault, Secret, Text, UtcTime, Value,
+    control::*, listing::Listing, retry::RetryPolicy, value::DateTime, worker::*,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select, string::string_regex};
 
@@ -169,6 +169,9 @@ fn query() -> impl Strategy<Value = Query> {
         }),
         (session(), vec(set_value(), 0..4), short_text())
             .prop_map(|(session, values, parameter_key)| Query::Set { session, values, parameter_key }),
+        (session(), select(vec![RowChange::Add, RowChange::Delete]), text(), short_text()).prop_map(
+            |(session, change, name, parameter_key)| Query::Row { session, change, name, parameter_key }
+        ),
     ]
 }
 
@@ -182,14 +185,15 @@ fn set_value() -> impl Strategy<Value = SetValue> {
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
-    let infos = (path(), any::<bool>()).prop_map(|(name, writable)| ParameterInfo { name, writable });
     prop_oneof![
         Just(Reply::Done),
         session_opened().prop_map(|opened| Reply::SessionOpened(Box::new(opened))),
         any::<(u32, u32)>().prop_map(|(read, count)| Reply::Prepared { read: ReadId(read), count }),
-        vec(parameter_value(), 0..4).prop_map(|values| Reply::Page(Page::Values(values))),
-        vec(infos, 0..4).prop_map(|names| Reply::Page(Page::Names(names))),
+        values().prop_map(|values| Reply::Page(Page::Values(values))),
+        listing(any::<bool>()).prop_map(|names| Reply::Page(Page::Names(names))),
         select(vec![SetStatus::Applied, SetStatus::Later]).prop_map(Reply::Set),
+        (any::<u32>(), select(vec![SetStatus::Applied, SetStatus::Later]))
+            .prop_map(|(n, status)| Reply::Added(n, status)),
         fault().prop_map(Reply::Fault),
         Just(Reply::NoSession),
     ]
@@ -202,7 +206,7 @@ fn session_opened() -> impl Strategy<Value = SessionOpened> {
         });
     let event = (any::<u64>(), select(&EventCode::ALL[..]), short_text())
         .prop_map(|(id, code, command_key)| Event { id: EventId(id), code, command_key });
-    (any::<u32>(), any::<u32>(), device, vec(event, 0..4), vec(parameter_value(), 0..4)).prop_map(
+    (any::<u32>(), any::<u32>(), device, vec(event, 0..4), values()).prop_map(
         |(session, retry_count, device, events, parameters)| SessionOpened {
             session: SessionId(session),
             retry_count,
@@ -362,8 +366,13 @@ fn worker_status() -> impl Strategy<Value = WorkerStatus> {
     )
 }
 
-fn parameter_value() -> impl Strategy<Value = ParameterValue> {
-    (path(), value()).prop_map(|(name, value)| ParameterValue { name, value })
+fn values() -> impl Strategy<Value = Listing<ParamType>> {
+    listing(select(&ParamType::ALL[..]))
+}
+
+fn listing<M: Copy + std::fmt::Debug>(about: impl Strategy<Value = M>) -> impl Strategy<Value = Listing<M>> {
+    vec((text(), text(), about), 0..4)
+        .prop_map(|entries| entries.iter().map(|(name, value, about)| (&**name, &**value, *about)).collect())
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -383,11 +392,6 @@ fn value() -> impl Strategy<Value = Value> {
 fn date_time() -> impl Strategy<Value = DateTime> {
     "[0-9]{3}[1-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\\.[0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?"
         .prop_map(|text| DateTime::parse(&text).expect(&text))
-}
-
-fn path() -> impl Strategy<Value = ParamPath> {
-    "|[A-Za-z_][A-Za-z0-9_-]{0,8}(\\.([A-Za-z_][A-Za-z0-9_-]{0,8}|[1-9][0-9]{0,5}|\\{i\\})){0,5}\\.?"
-        .prop_map(|text| ParamPath::parse(&text).expect(&text))
 }
 
 fn url() -> impl Strategy<Value = HttpUrl> {

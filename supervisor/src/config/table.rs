@@ -236,6 +236,7 @@ pub mod name {
     pub const CLIENT_KEY: &str = "cwmp.client_key";
     pub const ACS_CERT_SHA256: &str = "cwmp.acs_cert_sha256";
     pub const CON_REQ_URL: &str = "cwmp.con_req_url";
+    pub const PROVISIONING_CODE: &str = "cwmp.provisioning_code";
 }
 
 const BOOLEAN: Kind = Kind::Boolean;
@@ -302,7 +303,7 @@ pub static TABLE: &[Row] = &[
         .path("Device.ManagementServer.UpgradesManaged")
         .at_once()
         .help("1: the ACS alone decides about firmware; 0: other means may be used."),
-    Row::new("cwmp.provisioning_code", "Provisioning Code", Kind::Text(64), "")
+    Row::new(name::PROVISIONING_CODE, "Provisioning Code", Kind::Text(64), "")
         .path("Device.DeviceInfo.ProvisioningCode")
         .dhcp()
         .help("Tells the ACS how to provision this device, such as TLCO.GRP2; up to 64 characters."),

@@ -3,7 +3,7 @@
 use ipc_proto::{
     Fault, FaultCode, UtcTime,
     control::Response,
-    worker::{EventId, Outcome, Query, Reply, SessionId, SetStatus},
+    worker::{EventId, Outcome, Query, Reply, RowChange, SessionId, SetStatus},
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{layers::Candidate, table::name},
-    model::transaction,
+    model::{objects, transaction},
     store::{Fact, SessionRecord, Write},
 };
 
@@ -232,7 +232,7 @@ impl Hub {
                 self.attempted = EventId(self.last_event_id);
                 self.url_attempted();
                 self.nudged = false;
-                let opened = open.opened(&self.schema, self.sources(), self.state.retry());
+                let opened = open.opened(self.sources(), self.state.retry());
                 self.session = Some(open);
                 self.try_guard();
                 (Vec::new(), Reply::SessionOpened(Box::new(opened)))
@@ -244,14 +244,36 @@ impl Hub {
                 }
             }
             Query::Set { session, values, parameter_key } => {
-                if self.session.as_ref().is_none_or(|open| open.id != session) {
-                    return (Vec::new(), Reply::NoSession);
+                match self.session.as_mut().filter(|open| open.id == session) {
+                    Some(open) => open.release(),
+                    None => return (Vec::new(), Reply::NoSession),
                 }
                 let forbidden = |name: &str, text: &str| self.forbidden(name, text);
-                match transaction::set_values(&self.schema, &values, UtcTime::now(), forbidden) {
+                match transaction::set_values(&self.state.tree, &values, UtcTime::now(), forbidden) {
                     Ok(mut writes) => {
                         writes.push(Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned()));
                         (writes, Reply::Set(SetStatus::Applied))
+                    }
+                    Err(fault) => (Vec::new(), Reply::Fault(fault)),
+                }
+            }
+            Query::Row { session, change, name, parameter_key } => {
+                match self.session.as_mut().filter(|open| open.id == session) {
+                    Some(open) => open.release(),
+                    None => return (Vec::new(), Reply::NoSession),
+                }
+                let tree = &self.state.tree;
+                let planned = match change {
+                    RowChange::Add => objects::add(tree, &name)
+                        .map(|(write, number)| (write, Reply::Added(number, SetStatus::Applied))),
+                    RowChange::Delete => {
+                        objects::delete(tree, &name).map(|write| (write, Reply::Set(SetStatus::Applied)))
+                    }
+                };
+                match planned {
+                    Ok((write, reply)) => {
+                        let key = Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned());
+                        (vec![write, key], reply)
                     }
                     Err(fault) => (Vec::new(), Reply::Fault(fault)),
                 }

@@ -44,7 +44,7 @@ use self::{
 };
 use crate::{
     launch::{Launcher, News},
-    model::{read::Sources, schema::Schema},
+    model::read::Sources,
     settings::Settings,
     store::{CommitError, Store, Write},
     test_points,
@@ -82,7 +82,6 @@ pub struct Parts {
 pub struct Hub {
     settings: Settings,
     device: DeviceId,
-    schema: Schema,
     state: State,
     store: Store,
     launcher: Launcher,
@@ -133,7 +132,6 @@ impl Hub {
         Self {
             clock_synchronised,
             last_event_id: state.newest_event().0,
-            schema: Schema::new(),
             settings,
             device,
             state,
@@ -412,6 +410,7 @@ impl Hub {
 
 fn sources<'a>(state: &'a State, device: &'a DeviceId, settings: &'a Settings) -> Sources<'a> {
     Sources {
+        tree: &state.tree,
         layers: &state.layers,
         device,
         settings: &settings.device,

@@ -1,7 +1,7 @@
 //! What people ask: answered at once, or queued as a job in its turn.
 
 use ipc_proto::{
-    HttpUrl, ParamPath, Secret, UtcTime, Value,
+    HttpUrl, Secret, UtcTime, Value,
     control::{Request, Response},
     worker::{Failure, Push, Stage},
 };
@@ -152,14 +152,10 @@ impl Hub {
                     row.value(text)
                 }
             }
-            Err(error) => {
-                let path = ParamPath::parse(name).ok();
-                let parameter = path.and_then(|path| self.schema.parameter(&path));
-                match parameter {
-                    Some(parameter) => self.sources().value(parameter),
-                    None => return Response::Refused(error.to_string()),
-                }
-            }
+            Err(error) => match self.sources().value(name) {
+                Some(value) => value,
+                None => return Response::Refused(error.to_string()),
+            },
         };
         Response::Value { name: name.to_owned(), value }
     }

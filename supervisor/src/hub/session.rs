@@ -1,21 +1,18 @@
 //! The open session: the write lock, the events that its Inform carries, its prepared read.
 
 use ipc_proto::{
-    CwmpVersion, Fault, FaultCode, ParamPath, UtcTime,
+    CwmpVersion, Fault, FaultCode, UtcTime,
     text::CommandKey,
     worker::{
-        DeviceId, Event, EventCode, EventId, Failure, Outcome, ParameterValue, Read, ReadId, Reply,
-        RetryState, SessionId, SessionOpened, Why,
+        DeviceId, Event, EventCode, EventId, Failure, Outcome, Read, ReadId, Reply, RetryState, SessionId,
+        SessionOpened, Why,
     },
 };
 
 use super::state::State;
 use crate::{
     config::table::name,
-    model::{
-        read::{Capture, Sources},
-        schema::{FORCED_INFORM, Schema},
-    },
+    model::read::{Capture, Sources},
     store::{Fact, SessionRecord, StoredEvent, Write},
 };
 
@@ -75,19 +72,14 @@ impl OpenSession {
     }
 
     /// What the worker makes its Inform of.
-    pub fn opened(&self, schema: &Schema, sources: Sources<'_>, retry: RetryState) -> SessionOpened {
-        let forced = FORCED_INFORM.iter().filter_map(|name| {
-            let name = ParamPath::parse(name).ok()?;
-            let value = sources.value(schema.parameter(&name)?);
-            Some(ParameterValue { name, value })
-        });
+    pub fn opened(&self, sources: Sources<'_>, retry: RetryState) -> SessionOpened {
         let device: &DeviceId = sources.device;
         SessionOpened {
             session: self.id,
             retry_count: retry.count,
             device: device.clone(),
             events: self.events.clone(),
-            parameters: forced.collect(),
+            parameters: sources.forced_inform(),
             requests: Vec::new(),
         }
     }
@@ -111,8 +103,8 @@ impl OpenSession {
     }
 
     /// Prepares a read, in the place of an earlier one.
-    pub fn prepare(&mut self, schema: &Schema, sources: Sources<'_>, read: &Read) -> Reply {
-        match Capture::prepare(schema, sources, read) {
+    pub fn prepare(&mut self, sources: Sources<'_>, read: &Read) -> Reply {
+        match Capture::prepare(sources, read) {
             Ok(capture) => {
                 self.reads += 1;
                 let (read, count) = (ReadId(self.reads), capture.count());
@@ -123,10 +115,15 @@ impl OpenSession {
         }
     }
 
+    /// Lets the prepared read go: what it is of may change now.
+    pub fn release(&mut self) {
+        self.read = None;
+    }
+
     /// A page of the prepared read.
-    pub fn page(&self, read: ReadId, page: u32) -> Reply {
-        match &self.read {
-            Some((id, capture)) if *id == read => Reply::Page(capture.page(page)),
+    pub fn page(&mut self, sources: Sources<'_>, read: ReadId, page: u32) -> Reply {
+        match &mut self.read {
+            Some((id, capture)) if *id == read => Reply::Page(capture.page(sources, page)),
             _ => Reply::Fault(Fault::new(FaultCode::InternalError, "that read is not prepared")),
         }
     }

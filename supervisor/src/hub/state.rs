@@ -14,6 +14,7 @@ use crate::{
         layers::{Candidate, Layers, Stored},
         table::name,
     },
+    model::tree::Tree,
     store::{Contents, Fact, SessionRecord, StoredEvent, Write},
 };
 
@@ -22,6 +23,8 @@ use crate::{
 pub struct State {
     /// The configuration.
     pub layers: Layers,
+    /// The data model.
+    pub tree: Tree,
     /// Undelivered events, oldest first.
     pub events: Vec<StoredEvent>,
     /// What is remembered.
@@ -34,10 +37,21 @@ pub struct State {
 
 impl State {
     /// What was on disk; the factory layer is filled by [`super::boot`].
-    pub fn new(contents: Contents) -> Self {
-        let Contents { startup, unsaved, events, facts, last_session, last_revision } = contents;
+    pub fn new(contents: Contents, mut tree: Tree) -> Self {
+        let Contents {
+            startup,
+            unsaved,
+            events,
+            facts,
+            next_numbers,
+            rows,
+            values,
+            last_session,
+            last_revision,
+        } = contents;
+        tree.load(&next_numbers, &rows, &values);
         let layers = Layers { startup, unsaved, ..Layers::default() };
-        Self { layers, events, facts, last_session, last_revision }
+        Self { layers, tree, events, facts, last_session, last_revision }
     }
 
     /// Follows writes that are on disk.
@@ -47,17 +61,18 @@ impl State {
                 Write::Reset => {
                     let Layers { factory, stack, .. } = std::mem::take(&mut self.layers);
                     self.layers = Layers { factory, stack, ..Layers::default() };
+                    self.tree.reset();
                     self.events.clear();
                     self.facts.retain(|fact, _| Fact::IDENTITY.contains(fact));
                     self.last_session = None;
                 }
-                Write::Startup(name, Some(value)) => drop(self.layers.startup.insert(name, value.clone())),
-                Write::Startup(name, None) => drop(self.layers.startup.remove(name)),
-                Write::Unsaved(name, Some(value)) => drop(self.layers.unsaved.insert(name, value.clone())),
-                Write::Unsaved(name, None) => drop(self.layers.unsaved.remove(name)),
+                Write::Startup(..) | Write::Unsaved(..) => follow_layers(&mut self.layers, write),
                 Write::AddEvent(event) => self.events.push(event.clone()),
                 Write::RemoveEvent(id) => self.events.retain(|event| event.id != *id),
                 Write::Fact(fact, value) => drop(self.facts.insert(*fact, value.clone())),
+                Write::Value(path, text) => self.tree.store_at(path, text),
+                Write::AddRow(table, number) => self.tree.add_at(table, *number),
+                Write::RemoveRow { table, number, .. } => self.tree.remove_at(table, *number),
             }
         }
     }
@@ -113,9 +128,9 @@ impl State {
         if writes.contains(&Write::Reset) {
             return writes;
         }
-        let mut after = Self { layers: self.layers.clone(), ..Self::default() };
-        after.follow(&writes);
-        let (before, now) = (self.fact(Fact::UrlInForce), after.acs_url());
+        let mut after = self.layers.clone();
+        writes.iter().for_each(|write| follow_layers(&mut after, write));
+        let (before, now) = (self.fact(Fact::UrlInForce), after.text(name::ACS_URL));
         if before == now {
             return writes;
         }
@@ -130,6 +145,16 @@ impl State {
         writes.extend(voided.map(|event| Write::RemoveEvent(event.id)));
         writes.push(event(next_id, EventCode::Bootstrap));
         writes
+    }
+}
+
+fn follow_layers(layers: &mut Layers, write: &Write) {
+    match write {
+        Write::Startup(name, Some(value)) => drop(layers.startup.insert(name, value.clone())),
+        Write::Startup(name, None) => drop(layers.startup.remove(name)),
+        Write::Unsaved(name, Some(value)) => drop(layers.unsaved.insert(name, value.clone())),
+        Write::Unsaved(name, None) => drop(layers.unsaved.remove(name)),
+        _ => {}
     }
 }
 

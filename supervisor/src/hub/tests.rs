@@ -19,6 +19,7 @@ use super::{
     command::{Answer, Client, LinkId},
     *,
 };
+use crate::model::tree::Tree;
 
 mod actions;
 mod guard;
@@ -55,7 +56,7 @@ fn hub(dir: &Path, choice: Choice, commands: mpsc::Receiver<Command>) -> impl Fu
     (choice.settings)(dir, &mut settings);
     let (store, contents, warnings) = Store::open(dir, dir, dir).unwrap();
     let device = DeviceId { oui: "00AABB".to_owned(), serial_number: "S1".to_owned(), ..DeviceId::default() };
-    let mut state = State::new(contents);
+    let mut state = State::new(contents, Tree::default());
     let factory = Default::default();
     let start = Start { device: &device, boot_id: choice.boot_id, factory: &factory, random: [7; 40] };
     let writes = start.run(&mut state);
@@ -558,7 +559,7 @@ fn the_connection_request_url_is_of_the_port_and_of_our_address_on_the_session()
         let open = Query::OpenSession { why: Why::ConnectionRequest, local, peer: None };
         let Reply::SessionOpened(opened) = worker.query(open).await else { panic!() };
         let url = format!("http://[2001:db8::1]:7547/{}", "07".repeat(16));
-        assert!(opened.parameters.iter().any(|p| p.value.to_string() == url), "in the Inform");
+        assert!(opened.parameters.iter().any(|p| p.1 == url), "in the Inform");
         assert!(codes(&opened.events).contains(&EventCode::ConnectionRequest));
         let row = bench.row("cwmp.con_req_url").await;
         assert_eq!((row.value, row.source), (url.clone(), ipc_proto::control::Source::Stack));

@@ -49,16 +49,15 @@ impl Hub {
             ToSupervisor::Query { id, query: Query::Prepare { session, read } } => {
                 let reply = match self.session.as_mut().filter(|open| open.id == session) {
                     // Built from its fields: the session is borrowed beside them.
-                    Some(open) => {
-                        open.prepare(&self.schema, sources(&self.state, &self.device, &self.settings), &read)
-                    }
+                    Some(open) => open.prepare(sources(&self.state, &self.device, &self.settings), &read),
                     None => Reply::NoSession,
                 };
                 self.reply(link, id, reply);
             }
             ToSupervisor::Query { id, query: Query::Page { session, read, page } } => {
-                let open = self.session.as_ref().filter(|open| open.id == session);
-                let reply = open.map_or(Reply::NoSession, |open| open.page(read, page));
+                let sources = sources(&self.state, &self.device, &self.settings);
+                let open = self.session.as_mut().filter(|open| open.id == session);
+                let reply = open.map_or(Reply::NoSession, |open| open.page(sources, read, page));
                 self.reply(link, id, reply);
             }
             ToSupervisor::Query { id, query } => {

@@ -1,5 +1,9 @@
 //! The CWMP data model: names and values over the configuration, the device and what is stored.
 
+pub mod files;
+pub mod limits;
+pub mod objects;
 pub mod read;
 pub mod schema;
 pub mod transaction;
+pub mod tree;

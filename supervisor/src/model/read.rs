@@ -1,25 +1,34 @@
-//! Reading: names resolved and values captured before anything is answered (DECISIONS on prepared reads).
+//! Reading: names resolved before anything is answered, values put into pages when they are asked for.
+//!
+//! Whatever can fail or move is settled by `prepare`: which names there are, and the live values. Stored values
+//! cannot change while the session is open, but by its own writes, which release the read (DECISIONS 40).
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use ipc_proto::{
-    Fault, FaultCode, ParamPath, Value,
-    worker::{DeviceId, Page, ParameterInfo, ParameterValue, Read},
+    Fault, FaultCode, ParamType, Value,
+    listing::Listing,
+    worker::{DeviceId, Page, Read},
 };
 
-use super::schema::{Backing, Info, Node, Parameter, Schema};
+use super::{
+    schema::{Backing, Info, Parameter},
+    tree::{Namer, Node, RowId, Tree},
+};
 use crate::{config::layers::Layers, settings::DeviceSettings};
 
 /// Entries of a page at the most.
-const PAGE_ENTRIES: usize = 500;
+const PAGE_ENTRIES: usize = 1000;
 /// Bytes of names and values after which a page is full.
 const PAGE_BYTES: usize = 256 * 1024;
-/// Bytes of names and values that a capture may hold in all.
-const CAPTURE_BYTES: usize = 64 * 1024 * 1024;
+/// Entries that a read may have in all: 12 MiB while it is prepared.
+const MAX_ENTRIES: usize = 1_000_000;
 
 /// Where values come from; borrowed from the hub's state.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
+    /// Rows and stored values.
+    pub tree: &'a Tree,
     /// Configuration.
     pub layers: &'a Layers,
     /// Identity.
@@ -31,12 +40,16 @@ pub struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// The present value; secrets read as empty (GPV-06).
-    pub fn value(&self, parameter: &Parameter) -> Value {
-        let text = match parameter.backing {
-            Backing::Live(live) => return live.read(),
-            Backing::Config(row) if row.secret => "",
-            Backing::Config(row) => return row.value(self.layers.in_force(row).text),
+    /// Hands the present value to `take`, as it stands in a SOAP message; secrets read as empty (GPV-06).
+    pub fn with_value<R>(&self, row: RowId, parameter: &Parameter, take: impl FnOnce(&str) -> R) -> R {
+        let text = match &parameter.facts.backing {
+            Backing::Stored { .. } => self.tree.stored(row, parameter).unwrap_or_default(),
+            Backing::Live(live) => return take(&live.read().to_string()),
+            Backing::Count(table) => return take(&self.tree.count(row, *table).to_string()),
+            Backing::Config(table_row) if table_row.secret => "",
+            Backing::Config(table_row) => {
+                return take(&table_row.value(self.layers.in_force(table_row).text).to_string());
+            }
             Backing::ParameterKey => self.parameter_key,
             Backing::Fixed(text) => text,
             Backing::Info(info) => match info {
@@ -49,121 +62,176 @@ impl Sources<'_> {
                 Info::SoftwareVersion => &self.settings.software_version,
             },
         };
-        Value::String(text.to_owned())
+        take(text)
+    }
+
+    /// The parameters of every Inform (INF-06).
+    pub fn forced_inform(&self) -> Listing<ParamType> {
+        let root = self.tree.schema().root();
+        let mut listing = Listing::default();
+        for below in root.forced_inform() {
+            let name = format!("{}.{below}", root.name());
+            if let Some((row, _, parameter)) = self.tree.parameter(&name) {
+                self.with_value(row, parameter, |text| listing.push(&name, text, parameter.facts.param_type));
+            }
+        }
+        listing
+    }
+
+    /// The present value of a full path; `None` when there is no such parameter.
+    pub fn value(&self, name: &str) -> Option<Value> {
+        let (row, _, parameter) = self.tree.parameter(name)?;
+        let text = self.with_value(row, parameter, str::to_owned);
+        // A value that does not fit its type came from a damaged store: shown as it is.
+        Some(Value::parse(parameter.facts.param_type, &text).unwrap_or(Value::String(text)))
     }
 }
 
 /// A prepared read.
 #[derive(Debug)]
 pub struct Capture {
-    entries: Entries,
-    pages: Vec<Range<usize>>,
-}
-
-#[derive(Debug)]
-enum Entries {
-    Values(Vec<ParameterValue>),
-    Names(Vec<ParameterInfo>),
+    names_only: bool,
+    nodes: Vec<Node>,
+    /// Live values, by their place in `nodes`.
+    live: BTreeMap<usize, String>,
+    /// Where the pages that are known begin; each is found by writing the one before.
+    starts: Vec<usize>,
 }
 
 impl Capture {
     /// Resolves and captures. Every fault that there can be comes from here.
-    pub fn prepare(schema: &Schema, sources: Sources<'_>, read: &Read) -> Result<Self, Fault> {
+    pub fn prepare(sources: Sources<'_>, read: &Read) -> Result<Self, Fault> {
+        let mut capture =
+            Self { names_only: false, nodes: Vec::new(), live: BTreeMap::new(), starts: vec![0] };
         match read {
             Read::Values(names) => {
-                let mut values = Vec::new();
                 for name in names {
-                    let path = existing(schema, name)?;
-                    for (name, node) in schema.below(&path) {
-                        if let Node::Parameter(parameter) = node {
-                            values
-                                .push(ParameterValue { name: name.clone(), value: sources.value(parameter) });
-                        }
+                    for node in existing(sources.tree, name)? {
+                        sources.tree.walk(node, &mut |node| capture.value(sources, node));
+                        capture.within_limit()?;
                     }
                 }
-                let pages = cut(&values, |v| v.name.as_str().len() + size(&v.value))?;
-                Ok(Self { entries: Entries::Values(values), pages })
             }
             Read::Names { path, next_level } => {
-                let names = parameter_names(schema, &existing(schema, path)?, *next_level)?;
-                let pages = cut(&names, |n| n.name.as_str().len())?;
-                Ok(Self { entries: Entries::Names(names), pages })
+                capture.names_only = true;
+                for node in existing(sources.tree, path)? {
+                    capture.names(sources.tree, path, node, *next_level)?;
+                    capture.within_limit()?;
+                }
             }
         }
+        Ok(capture)
+    }
+
+    fn within_limit(&self) -> Result<(), Fault> {
+        if self.nodes.len() > MAX_ENTRIES {
+            let detail =
+                format!("the answer would have more than {MAX_ENTRIES} entries: ask for less at once");
+            return Err(Fault::new(FaultCode::ResourcesExceeded, &detail));
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, sources: Sources<'_>, node: Node) {
+        let Node::Parameter(row, id) = node else { return };
+        let Some(parameter) = sources.tree.schema().parameter(id) else { return };
+        if matches!(parameter.facts.backing, Backing::Live(_)) {
+            let text = sources.with_value(row, parameter, str::to_owned);
+            self.live.insert(self.nodes.len(), text);
+        }
+        self.nodes.push(node);
+    }
+
+    /// GetParameterNames (TR-069 A.3.2.3).
+    fn names(&mut self, tree: &Tree, path: &str, node: Node, next_level: bool) -> Result<(), Fault> {
+        match (node, next_level) {
+            (Node::Parameter(..), true) => {
+                let detail = "NextLevel is only possible for an object, whose name ends with a dot";
+                return Err(Fault::new(FaultCode::InvalidArguments, detail));
+            }
+            (_, true) => tree.children(node, &mut |child| self.nodes.push(child)),
+            // The tree itself has no name.
+            (_, false) if path.is_empty() => {
+                tree.children(node, &mut |child| tree.walk(child, &mut |node| self.nodes.push(node)));
+            }
+            (_, false) => tree.walk(node, &mut |node| self.nodes.push(node)),
+        }
+        Ok(())
     }
 
     /// How many entries all pages have together.
     pub fn count(&self) -> u32 {
-        let count = match &self.entries {
-            Entries::Values(values) => values.len(),
-            Entries::Names(names) => names.len(),
-        };
-        u32::try_from(count).unwrap_or(u32::MAX)
+        u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
     }
 
-    /// Page `page`, from 0; empty past the last.
-    pub fn page(&self, page: u32) -> Page {
-        let range = usize::try_from(page).ok().and_then(|n| self.pages.get(n)).cloned().unwrap_or(0..0);
-        match &self.entries {
-            Entries::Values(values) => Page::Values(values.get(range).unwrap_or_default().to_vec()),
-            Entries::Names(names) => Page::Names(names.get(range).unwrap_or_default().to_vec()),
+    /// Page `page`, from 0; empty past the last. May be asked again.
+    pub fn page(&mut self, sources: Sources<'_>, page: u32) -> Page {
+        let wanted = usize::try_from(page).unwrap_or(usize::MAX);
+        while self.starts.len() <= wanted {
+            let known = self.starts.last().copied().unwrap_or(0);
+            let next = if self.names_only {
+                self.write_names(sources, known).1
+            } else {
+                self.write_values(sources, known).1
+            };
+            if next == known {
+                break;
+            }
+            self.starts.push(next);
         }
+        let at = self.starts.get(wanted).copied().unwrap_or(self.nodes.len());
+        let (page, next) = if self.names_only {
+            let (names, next) = self.write_names(sources, at);
+            (Page::Names(names), next)
+        } else {
+            let (values, next) = self.write_values(sources, at);
+            (Page::Values(values), next)
+        };
+        if self.starts.len() == wanted + 1 {
+            self.starts.push(next);
+        }
+        page
+    }
+
+    fn write_values(&self, sources: Sources<'_>, from: usize) -> (Listing<ParamType>, usize) {
+        let (mut page, mut namer, mut at) = (Listing::default(), Namer::default(), from);
+        for node in self.nodes.iter().skip(from) {
+            if page.len() >= PAGE_ENTRIES || page.bytes() >= PAGE_BYTES {
+                break;
+            }
+            if let Node::Parameter(row, id) = *node
+                && let Some(parameter) = sources.tree.schema().parameter(id)
+            {
+                let name = namer.path(sources.tree, *node);
+                let param_type = parameter.facts.param_type;
+                match self.live.get(&at) {
+                    Some(text) => page.push(name, text, param_type),
+                    None => sources.with_value(row, parameter, |text| page.push(name, text, param_type)),
+                }
+            }
+            at += 1;
+        }
+        (page, at)
+    }
+
+    fn write_names(&self, sources: Sources<'_>, from: usize) -> (Listing<bool>, usize) {
+        let (mut page, mut namer, mut at) = (Listing::default(), Namer::default(), from);
+        for node in self.nodes.iter().skip(from) {
+            if page.len() >= PAGE_ENTRIES || page.bytes() >= PAGE_BYTES {
+                break;
+            }
+            page.push(namer.path(sources.tree, *node), "", sources.tree.is_writable(*node));
+            at += 1;
+        }
+        (page, at)
     }
 }
 
-/// GetParameterNames (TR-069 A.3.2.3).
-fn parameter_names(schema: &Schema, path: &ParamPath, next_level: bool) -> Result<Vec<ParameterInfo>, Fault> {
-    if next_level && !path.is_partial() {
-        let detail = "NextLevel is only possible for an object, whose name ends with a dot";
-        return Err(Fault::new(FaultCode::InvalidArguments, detail));
-    }
-    let own_length = path.as_str().len();
-    let is_child = |name: &ParamPath| {
-        let rest = name.as_str().get(own_length..).unwrap_or_default();
-        let rest = rest.strip_suffix('.').unwrap_or(rest);
-        !rest.is_empty() && !rest.contains('.')
-    };
-    let info = |(name, node): (&ParamPath, &Node)| ParameterInfo {
-        name: name.clone(),
-        writable: matches!(node, Node::Parameter(Parameter { writable: true, .. })),
-    };
-    Ok(schema.below(path).filter(|(name, _)| !next_level || is_child(name)).map(info).collect())
-}
-
-fn existing(schema: &Schema, name: &str) -> Result<ParamPath, Fault> {
-    let path = ParamPath::parse(name).ok().filter(|path| schema.has(path));
-    path.ok_or_else(|| {
+/// The nodes of a name; `*` stands for every row (GPV-08).
+fn existing(tree: &Tree, name: &str) -> Result<Vec<Node>, Fault> {
+    tree.find(name, true).ok_or_else(|| {
         Fault::new(FaultCode::InvalidParameterName, &name.chars().take(200).collect::<String>())
     })
-}
-
-/// Where pages begin and end, the same however often they are asked for.
-fn cut<T>(entries: &[T], size: impl Fn(&T) -> usize) -> Result<Vec<Range<usize>>, Fault> {
-    let (mut pages, mut from, mut bytes, mut total) = (Vec::new(), 0, 0usize, 0usize);
-    for (n, entry) in entries.iter().enumerate() {
-        let own = size(entry);
-        total += own;
-        if n > from && (n - from >= PAGE_ENTRIES || bytes + own > PAGE_BYTES) {
-            pages.push(from..n);
-            (from, bytes) = (n, 0);
-        }
-        bytes += own;
-    }
-    if total > CAPTURE_BYTES {
-        let detail = "the answer would be larger than 64 MiB: ask for a part of the tree";
-        return Err(Fault::new(FaultCode::ResourcesExceeded, detail));
-    }
-    pages.push(from..entries.len());
-    Ok(pages)
-}
-
-fn size(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Base64(bytes) | Value::HexBinary(bytes) => bytes.len() * 2,
-        Value::DateTime(at) => at.as_str().len(),
-        _ => 8,
-    }
 }
 
 #[cfg(test)]
@@ -171,34 +239,37 @@ mod tests {
     use super::*;
     use crate::config::table::{self, TABLE};
 
-    fn prepare(read: &Read) -> Result<Capture, Fault> {
+    fn pages(read: &Read) -> Result<Vec<Page>, Fault> {
         let mut layers = Layers::default();
         layers.factory.extend(TABLE.iter().map(|row| (row.name, String::new())));
         layers.factory.insert("cwmp.acs_password", "canary".to_owned());
         layers.factory.insert(table::name::ACS_URL, "http://acs/".to_owned());
+        let tree = Tree::default();
         let sources = Sources {
+            tree: &tree,
             layers: &layers,
             device: &DeviceId { serial_number: "S1".to_owned(), ..Default::default() },
             settings: &DeviceSettings::default(),
             parameter_key: "key",
         };
-        Capture::prepare(&Schema::new(), sources, read)
+        let mut capture = Capture::prepare(sources, read)?;
+        Ok(vec![capture.page(sources, 0)])
     }
 
     fn values(names: &[&str]) -> Vec<(String, String)> {
         let read = Read::Values(names.iter().map(|n| (*n).to_owned()).collect());
-        let Page::Values(values) = prepare(&read).unwrap().page(0) else { panic!("names") };
-        values.into_iter().map(|v| (v.name.to_string(), v.value.to_string())).collect()
+        let Page::Values(values) = &pages(&read).unwrap()[0] else { panic!("names") };
+        values.iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect()
     }
 
     fn names(path: &str, next_level: bool) -> Vec<(String, bool)> {
         let read = Read::Names { path: path.to_owned(), next_level };
-        let Page::Names(names) = prepare(&read).unwrap().page(0) else { panic!("values") };
-        names.into_iter().map(|n| (n.name.to_string(), n.writable)).collect()
+        let Page::Names(names) = &pages(&read).unwrap()[0] else { panic!("values") };
+        names.iter().map(|(name, _, writable)| (name.to_owned(), writable)).collect()
     }
 
     fn fault(read: &Read) -> FaultCode {
-        prepare(read).unwrap_err().code
+        pages(read).unwrap_err().code
     }
 
     #[test]
@@ -241,7 +312,7 @@ mod tests {
     fn next_level_lists_children_only() {
         assert_eq!(names("", true), [("Device.".to_owned(), false)]);
         let children = names("Device.", true);
-        let expected = ["Device.DeviceInfo.", "Device.ManagementServer.", "Device.RootDataModelVersion"];
+        let expected = ["Device.RootDataModelVersion", "Device.DeviceInfo.", "Device.ManagementServer."];
         assert_eq!(children.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected);
         assert!(
             names("Device.DeviceInfo.", true)
@@ -261,17 +332,88 @@ mod tests {
         assert_eq!(names("", false), names("Device.", false));
     }
 
-    #[test]
-    fn pages_cover_everything_once_and_may_be_asked_again() {
-        let sizes: Vec<usize> = (0..1700).map(|n| if n == 600 { 300_000 } else { 10 }).collect();
-        let pages = cut(&sizes, |s| *s).unwrap();
-        assert_eq!(pages, [0..500, 500..600, 600..601, 601..1101, 1101..1601, 1601..1700]);
-        assert_eq!(cut(&[0usize; 0], |s| *s).unwrap(), vec![Range { start: 0, end: 0 }]);
-        assert!(cut(&[CAPTURE_BYTES, 1], |s| *s).is_err());
+    /// A table of `rows` rows with one value each, of which one is large.
+    fn bench(rows: u32) -> Tree {
+        use crate::model::{
+            limits::Limits,
+            schema::{ActiveNotify, Facts, Schema, Table},
+        };
+        let mut schema = Schema::default();
+        let table = Table { writable: true, rows, max_rows: rows, index: 0 };
+        schema.add_object("Device.X.{i}.", Some(table)).unwrap();
+        let backing = Backing::Stored { slot: 0, default: "x".into(), limits: Box::<Limits>::default() };
+        let facts =
+            Facts { param_type: ParamType::String, writable: true, backing, notify: ActiveNotify::Normal };
+        schema.add_parameter("Device.X.{i}.A", facts).unwrap();
+        let mut tree = Tree::new(std::sync::Arc::new(schema));
+        tree.store_at("Device.X.600.A", &"y".repeat(PAGE_BYTES));
+        tree
     }
 
     #[test]
-    fn one_unknown_name_or_a_wildcard_spoils_the_whole_read() {
+    fn pages_cover_everything_once_in_any_order() {
+        let (tree, layers, device, settings) =
+            (bench(2500), Layers::default(), DeviceId::default(), DeviceSettings::default());
+        let sources =
+            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let read = Read::Values(vec!["Device.X.".to_owned()]);
+        let mut capture = Capture::prepare(sources, &read).unwrap();
+        assert_eq!(capture.count(), 2500);
+        let lengths = [3, 0, 1, 2, 1, 9].map(|page| {
+            let Page::Values(values) = capture.page(sources, page) else { panic!() };
+            (page, values.len(), values.iter().next().map(|(name, ..)| name.to_owned()))
+        });
+        let first = |n: u32| Some(format!("Device.X.{n}.A"));
+        assert_eq!(
+            lengths,
+            [
+                (3, 0, None),
+                (0, 600, first(1)),
+                (1, 1000, first(601)),
+                (2, 900, first(1601)),
+                (1, 1000, first(601)),
+                (9, 0, None)
+            ]
+        );
+        let mut names =
+            Capture::prepare(sources, &Read::Names { path: String::new(), next_level: false }).unwrap();
+        let sum: usize = (0..)
+            .map(|n| names.page(sources, n))
+            .map_while(|page| match page {
+                Page::Names(names) if !names.is_empty() => Some(names.len()),
+                _ => None,
+            })
+            .sum();
+        assert_eq!(u32::try_from(sum).unwrap(), names.count());
+    }
+
+    #[test]
+    fn a_read_of_a_million_entries_is_the_largest() {
+        let (tree, layers, device, settings) =
+            (bench(2500), Layers::default(), DeviceId::default(), DeviceSettings::default());
+        let sources =
+            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let read = |times| Read::Values(vec!["Device.X.".to_owned(); times]);
+        assert!(Capture::prepare(sources, &read(400)).is_ok());
+        let fault = Capture::prepare(sources, &read(401)).unwrap_err();
+        assert_eq!(fault.code, FaultCode::ResourcesExceeded);
+    }
+
+    #[test]
+    fn a_live_value_stays_as_it_was_when_the_read_was_prepared() {
+        let (tree, layers, device, settings) =
+            (Tree::default(), Layers::default(), DeviceId::default(), DeviceSettings::default());
+        let sources =
+            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let read = Read::Values(vec!["Device.DeviceInfo.MemoryStatus.Free".to_owned()]);
+        let mut capture = Capture::prepare(sources, &read).unwrap();
+        capture.live.insert(0, "7".to_owned());
+        let Page::Values(values) = capture.page(sources, 0) else { panic!() };
+        assert_eq!(values.iter().next().unwrap().1, "7");
+    }
+
+    #[test]
+    fn one_unknown_name_or_a_wrong_wildcard_spoils_the_whole_read() {
         for bad in ["Device.Nonsense", "Device.*.UpTime", "Device.DeviceInfo.*"] {
             let names = ["Device.DeviceInfo.UpTime", bad].map(str::to_owned).to_vec();
             assert_eq!(fault(&Read::Values(names)), FaultCode::InvalidParameterName, "{bad}");
@@ -287,12 +429,10 @@ mod tests {
             serial_number: "S".to_owned(),
         };
         let (layers, settings) = (Layers::default(), DeviceSettings::default());
-        let sources = Sources { layers: &layers, device: &device, settings: &settings, parameter_key: "" };
-        let schema = Schema::new();
-        let value = |name: &str| {
-            let path = ParamPath::parse(&format!("Device.DeviceInfo.{name}")).unwrap();
-            sources.value(schema.parameter(&path).unwrap()).to_string()
-        };
+        let tree = Tree::default();
+        let sources =
+            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let value = |name: &str| sources.value(&format!("Device.DeviceInfo.{name}")).unwrap().to_string();
         let names = ["Manufacturer", "ManufacturerOUI", "ProductClass", "SerialNumber"];
         assert_eq!(names.map(value), ["M", "00AABB", "P", "S"]);
     }

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use ipc_proto::{
-    Fault, FaultCode, ParamPath, ParamType, ParameterFault, UtcTime, Value,
+    Fault, FaultCode, ParamType, ParameterFault, UtcTime, Value,
     control::Source,
     worker::{DeclaredType, SetValue},
 };
 
-use super::schema::{Backing, Schema};
+use super::{schema::Backing, tree::Tree};
 use crate::{
     config::{layers::Stored, table::Author},
     store::Write,
@@ -16,7 +16,7 @@ use crate::{
 
 /// The writes that a SetParameterValues asks for, or the fault that names every bad parameter.
 pub fn set_values(
-    schema: &Schema,
+    tree: &Tree,
     values: &[SetValue],
     at: UtcTime,
     forbidden: impl Fn(&str, &str) -> Option<String>,
@@ -29,39 +29,56 @@ pub fn set_values(
     let mut writes = Vec::with_capacity(values.len() * 2);
     let mut faults = Vec::new();
     for value in values {
-        let judged = judge(schema, value).and_then(|(name, text)| match forbidden(name, &text) {
-            Some(why) => Err((FaultCode::InvalidParameterValue, why)),
-            None => Ok((name, text)),
+        let judged = judge(tree, value).and_then(|judged| match &judged {
+            Judged::Config(name, text) => match forbidden(name, text) {
+                Some(why) => Err((FaultCode::InvalidParameterValue, why)),
+                None => Ok(judged),
+            },
+            Judged::Stored(_) => Ok(judged),
         });
         match judged {
-            Ok((name, text)) => {
+            Ok(Judged::Config(name, text)) => {
                 writes.push(Write::Startup(name, Some(Stored { text, source: Source::Acs, at })));
                 writes.push(Write::Unsaved(name, None));
             }
+            Ok(Judged::Stored(text)) => writes.push(Write::Value(value.name.clone(), text)),
             Err((code, detail)) => faults.push(ParameterFault::new(value.name.clone(), code, &detail)),
         }
     }
     if faults.is_empty() { Ok(writes) } else { Err(Fault::bad_parameters(faults)) }
 }
 
-fn judge(schema: &Schema, value: &SetValue) -> Result<(&'static str, String), (FaultCode, String)> {
-    let parameter = ParamPath::parse(&value.name).ok().and_then(|path| schema.parameter(&path).copied());
-    let Some(parameter) = parameter else { return Err((FaultCode::InvalidParameterName, String::new())) };
-    let Backing::Config(row) = parameter.backing else {
-        return Err((FaultCode::NonWritableParameter, String::new()));
+/// A value that may be set, as it is kept.
+enum Judged {
+    /// Of a row of the parameter table.
+    Config(&'static str, String),
+    /// In the store of the data model.
+    Stored(String),
+}
+
+fn judge(tree: &Tree, value: &SetValue) -> Result<Judged, (FaultCode, String)> {
+    let Some((_, _, parameter)) = tree.parameter(&value.name) else {
+        return Err((FaultCode::InvalidParameterName, String::new()));
     };
-    if !parameter.writable {
+    let facts = &parameter.facts;
+    if !facts.writable {
         return Err((FaultCode::NonWritableParameter, String::new()));
     }
-    if !fits(value.declared, parameter.param_type) {
-        return Err((FaultCode::InvalidParameterType, format!("it is {}", parameter.param_type)));
+    if !fits(value.declared, facts.param_type) {
+        return Err((FaultCode::InvalidParameterType, format!("it is {}", facts.param_type)));
     }
-    let text = match Value::parse(parameter.param_type, &value.text) {
-        Ok(value) => value.to_string(),
-        Err(error) => return Err((FaultCode::InvalidParameterValue, error.to_string())),
-    };
-    let text = row.parse(&text, Author::Acs).map_err(|e| (FaultCode::InvalidParameterValue, e.expected))?;
-    Ok((row.name, text))
+    let bad = |reason: String| (FaultCode::InvalidParameterValue, reason);
+    match &facts.backing {
+        Backing::Config(row) => {
+            let text =
+                Value::parse(facts.param_type, &value.text).map_err(|e| bad(e.to_string()))?.to_string();
+            Ok(Judged::Config(row.name, row.parse(&text, Author::Acs).map_err(|e| bad(e.expected))?))
+        }
+        Backing::Stored { limits, .. } => {
+            Ok(Judged::Stored(limits.parse(facts.param_type, &value.text).map_err(bad)?))
+        }
+        _ => Err((FaultCode::NonWritableParameter, String::new())),
+    }
 }
 
 /// ACSs mix up the integer types, and the value's range is checked anyway; any other difference is 9006.
@@ -91,7 +108,7 @@ mod tests {
     }
 
     fn set(values: &[SetValue]) -> Result<Vec<Write>, Fault> {
-        set_values(&Schema::new(), values, UtcTime::from_millis(1), |_, _| None)
+        set_values(&Tree::default(), values, UtcTime::from_millis(1), |_, _| None)
     }
 
     #[test]

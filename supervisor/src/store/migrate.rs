@@ -8,6 +8,11 @@ const STEPS: &[&str] = &["
     CREATE TABLE unsaved (name TEXT PRIMARY KEY, value TEXT NOT NULL, source TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
     CREATE TABLE event (id INTEGER PRIMARY KEY, code TEXT NOT NULL, command_key TEXT NOT NULL) STRICT;
     CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+",
+"
+    CREATE TABLE next_number (path TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE object_row (path TEXT PRIMARY KEY, present INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE model_value (path TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 "];
 
 /// The version that this program writes.

@@ -7,6 +7,7 @@ pub mod log;
 mod log_db;
 mod log_lines;
 mod migrate;
+mod model;
 pub mod record;
 mod state_db;
 #[cfg(test)]

@@ -25,6 +25,19 @@ pub enum Write {
     RemoveEvent(EventId),
     /// Sets a fact.
     Fact(Fact, String),
+    /// Sets a stored value of the data model, by its full path.
+    Value(String, String),
+    /// Adds a row to the table of that path, and uses its number up.
+    AddRow(String, u32),
+    /// Takes a row away with all that is stored below it; `default` when it was there from the start.
+    RemoveRow {
+        /// Path of the table.
+        table: String,
+        /// Number of the row.
+        number: u32,
+        /// It is remembered that it is gone.
+        default: bool,
+    },
 }
 
 /// An undelivered event.
@@ -124,6 +137,12 @@ pub struct Contents {
     pub events: Vec<StoredEvent>,
     /// What is remembered.
     pub facts: BTreeMap<Fact, String>,
+    /// Of the data model: tables and the number of their next row; before the rows below them.
+    pub next_numbers: Vec<(String, u32)>,
+    /// Rows by path that were added (true) or taken away (false), each after what it lies in.
+    pub rows: Vec<(String, bool)>,
+    /// Stored values by path.
+    pub values: Vec<(String, String)>,
     /// The last session that ended.
     pub last_session: Option<SessionRecord>,
     /// The largest revision of the configuration in its log.

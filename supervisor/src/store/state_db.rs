@@ -18,7 +18,7 @@ use ipc_proto::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::{
-    CommitError, OpenError, migrate,
+    CommitError, OpenError, migrate, model,
     record::{Contents, Fact, StoredEvent, Write},
 };
 use crate::{
@@ -131,6 +131,11 @@ impl StateDb {
                     .prepare_cached("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)")?
                     .execute(params![fact.key(), value])
                     .map(drop)?,
+                Write::Value(path, value) => model::value(&transaction, path, value)?,
+                Write::AddRow(table, number) => model::add_row(&transaction, table, *number)?,
+                Write::RemoveRow { table, number, default } => {
+                    model::remove_row(&transaction, table, *number, *default)?;
+                }
             }
         }
         transaction.commit()
@@ -315,6 +320,9 @@ fn load(db: &Connection) -> Result<Contents, Trouble> {
             unsaved: values(db, "unsaved")?,
             events: events(db)?,
             facts: facts(db)?,
+            next_numbers: model::next_numbers(db)?,
+            rows: model::rows(db)?,
+            values: model::values(db)?,
             last_session: None,
             last_revision: 0,
         })
