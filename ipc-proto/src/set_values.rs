@@ -1,4 +1,4 @@
-//! What a SetParameterValues carries between the daemons, and how it went.
+//! What an ACS changes, between the daemons: values and rows, and how it went.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,4 +33,13 @@ pub enum SetStatus {
     Applied,
     /// 1: stored, in force later.
     Later,
+}
+
+/// What is to happen to a row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RowChange {
+    /// AddObject
+    Add,
+    /// DeleteObject
+    Delete,
 }

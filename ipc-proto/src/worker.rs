@@ -15,7 +15,7 @@ use crate::{
 };
 pub use crate::{
     outcome::{Failure, Outcome, Stage},
-    set_values::{DeclaredType, SetStatus, SetValue},
+    set_values::{DeclaredType, RowChange, SetStatus, SetValue},
 };
 
 /// From the supervisor.
@@ -244,15 +244,6 @@ pub enum Query {
         /// Stored when it succeeds.
         parameter_key: ParameterKey,
     },
-}
-
-/// What is to happen to a row of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RowChange {
-    /// AddObject
-    Add,
-    /// DeleteObject
-    Delete,
 }
 
 /// Why a session is opened.

@@ -186,6 +186,13 @@ fn files(module: &str) -> Vec<String> {
             };
             known.map(of).unwrap_or_default()
         }
+        [name, middle @ .., "tests", file] => {
+            let known = CRATES.iter().find(|(known, _)| known == name);
+            let of = |(_, directory): &(&str, &str)| {
+                format!("{directory}/src/{}/tests/{file}.rs", middle.join("/"))
+            };
+            known.map(of).into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -188,7 +188,7 @@ fn a_store_of_a_later_version_is_refused_and_left_as_it_is() {
     let before = fs::read(state(&device, "state.db")).unwrap();
     let output = device.supervisor(&[]);
     assert_eq!(output.status, 1, "{output:?}");
-    for told in ["state.db has schema version 99", "knows up to 1", "install the newer version again"] {
+    for told in ["state.db has schema version 99", "knows up to 2", "install the newer version again"] {
         assert!(output.stderr.contains(told), "no {told}: {}", output.stderr);
     }
     assert_eq!(fs::read(state(&device, "state.db")).unwrap(), before);

@@ -4,6 +4,7 @@ pub mod files;
 pub mod limits;
 pub mod objects;
 pub mod read;
+pub mod root;
 pub mod schema;
 pub mod transaction;
 pub mod tree;

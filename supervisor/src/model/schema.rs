@@ -7,7 +7,10 @@ use ipc_proto::{
     path::{self, Segment},
 };
 
-use super::limits::Limits;
+use super::{
+    limits::Limits,
+    root::{OTHERS, Root},
+};
 use crate::{
     config::table::{Access, Row, TABLE, name},
     device::live::Live,
@@ -158,80 +161,6 @@ pub enum SchemaError {
     /// It lies outside the root.
     #[error("{0} does not begin with {1}.")]
     Root(String, String),
-}
-
-/// What the data model has beside the parameter table; all of it read-only. Paths below the root.
-static OTHERS: &[(&str, ParamType, Backing)] = &[
-    ("DeviceInfo.Manufacturer", ParamType::String, Backing::Info(Info::Manufacturer)),
-    ("DeviceInfo.ManufacturerOUI", ParamType::String, Backing::Info(Info::Oui)),
-    ("DeviceInfo.ModelName", ParamType::String, Backing::Info(Info::ModelName)),
-    ("DeviceInfo.ProductClass", ParamType::String, Backing::Info(Info::ProductClass)),
-    ("DeviceInfo.SerialNumber", ParamType::String, Backing::Info(Info::SerialNumber)),
-    ("DeviceInfo.HardwareVersion", ParamType::String, Backing::Info(Info::HardwareVersion)),
-    ("DeviceInfo.SoftwareVersion", ParamType::String, Backing::Info(Info::SoftwareVersion)),
-    ("DeviceInfo.UpTime", ParamType::UnsignedInt, Backing::Live(Live::UpTime)),
-    ("DeviceInfo.MemoryStatus.Total", ParamType::UnsignedInt, Backing::Live(Live::MemoryTotal)),
-    ("DeviceInfo.MemoryStatus.Free", ParamType::UnsignedInt, Backing::Live(Live::MemoryFree)),
-    ("ManagementServer.SupportedConnReqMethods", ParamType::String, Backing::Fixed("HTTP")),
-    ("ManagementServer.ParameterKey", ParamType::String, Backing::ParameterKey),
-];
-
-/// The root object of the data model, and what belongs to it alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-pub enum Root {
-    /// TR-181.
-    #[default]
-    Device,
-    /// TR-098.
-    InternetGatewayDevice,
-}
-
-impl Root {
-    /// Its name, without the dot.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Device => "Device",
-            Self::InternetGatewayDevice => "InternetGatewayDevice",
-        }
-    }
-
-    /// Parameters of every Inform (INF-06), below the root.
-    pub const fn forced_inform(self) -> &'static [&'static str] {
-        match self {
-            Self::Device => &[
-                "RootDataModelVersion",
-                "DeviceInfo.HardwareVersion",
-                "DeviceInfo.SoftwareVersion",
-                "DeviceInfo.ProvisioningCode",
-                "ManagementServer.ParameterKey",
-                "ManagementServer.ConnectionRequestURL",
-            ],
-            Self::InternetGatewayDevice => &[
-                "DeviceSummary",
-                "DeviceInfo.SpecVersion",
-                "DeviceInfo.HardwareVersion",
-                "DeviceInfo.SoftwareVersion",
-                "DeviceInfo.ProvisioningCode",
-                "ManagementServer.ParameterKey",
-                "ManagementServer.ConnectionRequestURL",
-            ],
-        }
-    }
-
-    const fn own(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::Device => &[("RootDataModelVersion", "2.17")],
-            Self::InternetGatewayDevice => &[
-                ("DeviceSummary", "InternetGatewayDevice:1.14[](Baseline:1)"),
-                ("DeviceInfo.SpecVersion", "1.0"),
-            ],
-        }
-    }
-
-    /// A path of the parameter table, below this root.
-    fn rooted(self, path: &str) -> String {
-        format!("{}.{}", self.name(), path.strip_prefix("Device.").unwrap_or(path))
-    }
 }
 
 /// All templates. Built once at the start, never changed after.

@@ -109,6 +109,57 @@ fn a_damaged_file_without_backup_leaves_factory_values() {
 }
 
 #[test]
+fn a_reset_leaves_identity_and_log_lines_and_no_copy_of_an_old_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, _) = open(dir.path());
+    store.log_line(changed(4));
+    let old = vec![
+        Write::Startup("cwmp.acs_password", value("canary")),
+        Write::Fact(Fact::ConReqPassword, "canary".to_owned()),
+        Write::Fact(Fact::SerialNumber, "SN".to_owned()),
+        event(1, EventCode::Boot),
+        Write::Value("Device.T.1.A".to_owned(), "canary".to_owned()),
+        Write::AddRow("Device.T.".to_owned(), 1),
+    ];
+    commit(&store, old).unwrap();
+    store.backup();
+    fs::write(dir.path().join("state.db.damaged"), "canary").unwrap();
+    commit(&store, vec![Write::Reset, event(2, EventCode::Bootstrap)]).unwrap();
+    for entry in fs::read_dir(dir.path()).unwrap().flatten() {
+        let bytes = fs::read(entry.path()).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"canary"), "{:?}", entry.path());
+    }
+    assert_eq!(read(&store, LogQuery { log: Log::Config, ..ALL }).len(), 1);
+    store.close();
+    let (_store, contents, _) = open(dir.path());
+    assert!(contents.startup.is_empty() && contents.values.is_empty());
+    assert!(contents.rows.is_empty() && contents.next_numbers.is_empty());
+    assert_eq!(contents.facts.into_iter().collect::<Vec<_>>(), [(Fact::SerialNumber, "SN".to_owned())]);
+    assert_eq!(contents.events.iter().map(|e| e.code).collect::<Vec<_>>(), [EventCode::Bootstrap]);
+}
+
+#[test]
+fn rows_and_values_of_the_data_model_read_back_and_go_with_their_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, _) = open(dir.path());
+    let row = |table: &str, number| Write::AddRow(table.to_owned(), number);
+    let value = |path: &str| Write::Value(path.to_owned(), "v".to_owned());
+    let gone = |number, default| Write::RemoveRow { table: "T.".to_owned(), number, default };
+    let kept = ["T.1.A", "T.13.A", "T.3.A", "TA.1.A"];
+    commit(&store, vec![row("T.", 3), row("T.", 12), row("T.12.U.", 1), row("T.", 13), row("T.12.U.", 2)])
+        .unwrap();
+    commit(&store, kept.into_iter().chain(["T.12.A", "T.12.U.1.B", "T.2.A"]).map(value).collect()).unwrap();
+    commit(&store, vec![gone(12, false), gone(2, true)]).unwrap();
+    store.close();
+    let (_store, mut contents, _) = open(dir.path());
+    contents.values.sort();
+    assert_eq!(contents.values, kept.map(|path| (path.to_owned(), "v".to_owned())));
+    let rows = [("T.13.", true), ("T.2.", false), ("T.3.", true)];
+    assert_eq!(contents.rows, rows.map(|(path, present)| (path.to_owned(), present)));
+    assert_eq!(contents.next_numbers, [("T.".to_owned(), 14)]);
+}
+
+#[test]
 fn a_file_of_a_later_version_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let db = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
