@@ -290,7 +290,11 @@ impl Hub {
         writes.extend(self.judge_guard(&record));
         match &record.failure {
             None => tracing::info!("session {} succeeded: {}", id.0, record.events.join(", ")),
-            Some(failure) => tracing::warn!("session {} failed: {failure}", id.0),
+            Some(failure) => {
+                tracing::warn!("session {} failed: {failure}", id.0);
+                // Void with the failure, until the worker has drawn its wait.
+                self.next_session = None;
+            }
         }
         self.store.log_session(record.clone());
         Some((writes, Then::SessionEnded(record)))

@@ -30,7 +30,9 @@ impl Hub {
         let response = match request {
             Request::Set { name, value } => self.set(&name, value, &client.who),
             Request::Get { name } => self.get(&name),
-            Request::ShowParameters => Response::Parameters(status::rows(&self.state.layers)),
+            Request::ShowParameters => {
+                Response::Parameters(status::rows(&self.state.layers, self.state.tree.schema().root()))
+            }
             Request::ShowChanges => Response::Changes(status::changes(&self.state.layers)),
             Request::Status => Response::Status(Box::new(self.status())),
             Request::Revert => {
@@ -41,7 +43,9 @@ impl Hub {
                     n => format!("dropped {n} changes"),
                 }])
             }
-            Request::ShowConfig => Response::Config(status::config(&self.state.layers)),
+            Request::ShowConfig => {
+                Response::Config(status::config(&self.state.layers, self.state.tree.schema().root()))
+            }
             Request::WatchStatus => Response::StatusNow(Box::new(self.status())),
             // The front end reads it by itself, from the store.
             Request::ShowLog { .. } => Response::Log { lines: Vec::new(), more: false },

@@ -18,6 +18,7 @@ use crate::{
     },
     device::identity,
     launch::News,
+    model::root::Root,
     store::SessionRecord,
 };
 
@@ -152,13 +153,13 @@ fn is_here(url: &str) -> bool {
 }
 
 /// The table with the values in force.
-pub fn rows(layers: &Layers) -> Vec<ParameterRow> {
+pub fn rows(layers: &Layers, root: Root) -> Vec<ParameterRow> {
     let show = |row: &'static Row| {
         let in_force = layers.in_force(row);
         ParameterRow {
             name: row.name.to_owned(),
             label: row.label.to_owned(),
-            path: row.path.map(str::to_owned),
+            path: row.path.map(|path| root.rooted(path)),
             value: shown(row, in_force.text),
             source: in_force.source,
             saved: layers.is_saved(row),
@@ -170,12 +171,12 @@ pub fn rows(layers: &Layers) -> Vec<ParameterRow> {
 }
 
 /// What the worker runs with, in the order of the table.
-pub fn config(layers: &Layers) -> Vec<ConfigRow> {
+pub fn config(layers: &Layers, root: Root) -> Vec<ConfigRow> {
     let show = |row: ParameterRow| {
         let ParameterRow { path, label, name, value, pending, .. } = row;
         ConfigRow { path, label, name, value, pending }
     };
-    rows(layers).into_iter().map(show).collect()
+    rows(layers, root).into_iter().map(show).collect()
 }
 
 /// The changes that wait for `apply`.
