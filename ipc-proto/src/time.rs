@@ -34,6 +34,12 @@ impl UtcTime {
     }
 }
 
+impl From<std::time::SystemTime> for UtcTime {
+    fn from(at: std::time::SystemTime) -> Self {
+        Timestamp::try_from(at).map_or(Self(0), |at| Self(at.as_millisecond()))
+    }
+}
+
 impl fmt::Display for UtcTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_millisecond(self.0) {

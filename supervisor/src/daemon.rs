@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::ExitCode, sy
 
 use anyhow::Context as _;
 use clap::Parser;
-use ipc_proto::channel::Listener;
+use ipc_proto::{UtcTime, channel::Listener, control::LogEntry};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
@@ -17,12 +17,13 @@ use crate::{
         Hub, Parts,
         boot::Start,
         command::{Command, Progress},
+        mark::Mark,
         state::State,
     },
     launch,
     model::{files, schema::Schema, tree::Tree},
     settings::{Launch, Settings},
-    store::Store,
+    store::{Fact, Store, log::NewLine},
     worker,
 };
 
@@ -88,7 +89,19 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     getrandom::fill(&mut random).context("the kernel gives no random bytes")?;
     let factory = settings.factory.values().map_err(|(_, reason)| anyhow::anyhow!(reason))?;
     let start = Start { device: &device, boot_id: &boot_id, factory: &factory, random };
-    let writes = start.run(&mut state);
+    let same_boot = state.fact(Fact::BootId) == boot_id;
+    let mut writes = start.run(&mut state);
+    let (mark, now) = (Mark::new(&settings.runtime_dir), UtcTime::now());
+    if let Some((more, record)) = mark.left_behind(&state, now).filter(|_| same_boot) {
+        state.follow(&more);
+        writes.extend(more);
+        state.last_session = Some(record.clone());
+        let detail = record.failure.as_ref().map(|failure| format!("failed: {failure}")).unwrap_or_default();
+        let what = "session closed".to_owned();
+        let entry = LogEntry::Client { session: None, what, detail, took_ms: None };
+        store.log_line(NewLine { at: now, entry });
+        store.log_session(record);
+    }
     if !writes.is_empty()
         && let Err(error) = store.commit(writes).await.context("the store's thread is gone")?
     {
@@ -96,6 +109,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         tracing::error!("this start could not be stored: {error}");
         warnings.push(format!("this start could not be stored: {error}"));
     }
+    mark.clear();
 
     let control_path = settings.runtime_dir.join("supervisor.sock");
     let worker_path = settings.runtime_dir.join("worker.sock");

@@ -233,13 +233,21 @@ impl Hub {
                 self.url_attempted();
                 self.nudged = false;
                 let opened = open.opened(self.sources(), self.state.retry());
+                self.mark.set(self.state.retry(), open.unstored());
                 self.session = Some(open);
                 self.try_guard();
                 (Vec::new(), Reply::SessionOpened(Box::new(opened)))
             }
             Query::InformAcknowledged { session, events } => {
                 match self.session.as_mut().filter(|open| open.id == session) {
-                    Some(open) => (open.acknowledged(&self.state, &events), Reply::Done),
+                    Some(open) => {
+                        let before = open.unstored();
+                        let writes = open.acknowledged(&self.state, &events);
+                        if open.unstored() != before {
+                            self.mark.set(self.state.retry(), open.unstored());
+                        }
+                        (writes, Reply::Done)
+                    }
                     None => (Vec::new(), Reply::NoSession),
                 }
             }
@@ -289,7 +297,11 @@ impl Hub {
         let (mut writes, record) = open.close(&self.state, outcome, UtcTime::now());
         writes.extend(self.judge_guard(&record));
         match &record.failure {
-            None => tracing::info!("session {} succeeded: {}", id.0, record.events.join(", ")),
+            None => {
+                // At once: nothing of it is to be counted any more.
+                self.mark.clear();
+                tracing::info!("session {} succeeded: {}", id.0, record.events.join(", "));
+            }
             Some(failure) => {
                 tracing::warn!("session {} failed: {failure}", id.0);
                 // Void with the failure, until the worker has drawn its wait.

@@ -14,6 +14,7 @@ mod connection_request;
 mod guard;
 mod job;
 mod log;
+pub mod mark;
 mod people;
 mod session;
 mod snapshot;
@@ -94,6 +95,7 @@ pub struct Hub {
     in_flight: Option<InFlight>,
     link: Option<Link>,
     session: Option<OpenSession>,
+    mark: mark::Mark,
     sessions: u32,
     /// Ids of events that were never stored must not come again either.
     last_event_id: u64,
@@ -132,6 +134,7 @@ impl Hub {
         Self {
             clock_synchronised,
             last_event_id: state.newest_event().0,
+            mark: mark::Mark::new(&settings.runtime_dir),
             settings,
             device,
             state,
@@ -210,6 +213,7 @@ impl Hub {
                 tracing::error!("{error}");
             }
         }
+        self.mark.clear();
         self.push(Push::Stop);
         self.launcher.shutdown(self.link.is_some()).await;
         self.store.close();
@@ -320,6 +324,7 @@ impl Hub {
                 if matches!(stage, Some(Stage::Tls | Stage::Certificate)) {
                     self.read_trust_again();
                 }
+                self.mark.clear();
                 // Together with the counts that it changed.
                 self.state.last_session = Some(record);
                 self.tell_due();

@@ -89,6 +89,11 @@ impl OpenSession {
         self.refused = Some(offered);
     }
 
+    /// The code of the event that is stored only if the session fails, while the ACS does not have it.
+    pub fn unstored(&self) -> Option<EventCode> {
+        self.events.iter().find(|event| Some(event.id) == self.unstored).map(|event| event.code)
+    }
+
     /// The ACS has these events: what is stored of them goes, what is not is forgotten.
     pub fn acknowledged(&mut self, state: &State, events: &[EventId]) -> Vec<Write> {
         if self.unstored.is_some_and(|id| events.contains(&id)) {
@@ -164,7 +169,8 @@ impl OpenSession {
     }
 }
 
-fn counts(retry: RetryState) -> Vec<Write> {
+/// The writes that keep the counts of failed sessions.
+pub fn counts(retry: RetryState) -> Vec<Write> {
     vec![
         Write::Fact(Fact::RetryCount, retry.count.to_string()),
         Write::Fact(Fact::RetriesSinceBoot, retry.since_boot.to_string()),

@@ -52,7 +52,8 @@ impl Default for Choice {
 }
 
 fn hub(dir: &Path, choice: Choice, commands: mpsc::Receiver<Command>) -> impl Future<Output = ()> + 'static {
-    let mut settings = Settings { state_dir: dir.to_owned(), ..Settings::default() };
+    let mut settings =
+        Settings { state_dir: dir.to_owned(), runtime_dir: dir.to_owned(), ..Settings::default() };
     (choice.settings)(dir, &mut settings);
     let (store, contents, warnings) = Store::open(dir, dir, dir).unwrap();
     let device = DeviceId { oui: "00AABB".to_owned(), serial_number: "S1".to_owned(), ..DeviceId::default() };
