@@ -5,7 +5,7 @@ use std::fs;
 use ipc_proto::Value;
 
 /// A value of the running system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Live {
     /// DeviceInfo.UpTime, seconds.
     UpTime,

@@ -1,6 +1,6 @@
 //! What happens at a start: factory values filled in, a first start or a new boot recognised.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use data_encoding::HEXLOWER;
 use ipc_proto::worker::{DeviceId, EventCode, EventId};
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::table::{Default, TABLE},
     device::identity,
+    model::{schema::Schema, tree::Tree},
     store::{Fact, Write},
 };
 
@@ -35,8 +36,9 @@ impl Start<'_> {
 
     /// A first start again, over what is there (DECISIONS 24); its events come after that one.
     pub fn reset(&self, state: &State, newest: EventId) -> Vec<Write> {
+        let tree = Tree::new(Arc::new(Schema::new(state.tree.schema().root())));
         let mut after =
-            State { layers: state.layers.clone(), facts: state.facts.clone(), ..State::default() };
+            State { layers: state.layers.clone(), facts: state.facts.clone(), tree, ..State::default() };
         let mut writes = vec![Write::Reset];
         after.follow(&writes);
         writes.extend(self.run_after(&mut after, newest));
@@ -91,12 +93,20 @@ impl Start<'_> {
         let changed = |fact| known.iter().any(|(f, now)| *f == fact && state.fact(fact) != now.as_str());
         let had_identity = !state.fact(Fact::Oui).is_empty();
         let bootstrap_waits = state.events.iter().any(|e| e.code == EventCode::Bootstrap);
-        if had_identity && (changed(Fact::Oui) || changed(Fact::SerialNumber)) && !bootstrap_waits {
+        let (root, known_root) = (state.tree.schema().root().name(), state.fact(Fact::Root));
+        let other_root = !known_root.is_empty() && known_root != root;
+        if had_identity
+            && (changed(Fact::Oui) || changed(Fact::SerialNumber) || other_root)
+            && !bootstrap_waits
+        {
             writes.push(event(next, EventCode::Bootstrap));
             next = EventId(next.0 + 1);
         }
         let differing = known.iter().filter(|(fact, now)| state.fact(*fact) != now.as_str());
         writes.extend(differing.map(|(fact, now)| Write::Fact(*fact, (*now).clone())));
+        if known_root != root {
+            writes.push(Write::Fact(Fact::Root, root.to_owned()));
+        }
         if state.fact(Fact::BootId) != self.boot_id {
             writes.push(Write::Fact(Fact::BootId, self.boot_id.to_owned()));
             writes.push(Write::Fact(Fact::RetriesSinceBoot, "0".to_owned()));
@@ -131,7 +141,10 @@ pub fn fill_factory(state: &mut State, device: &DeviceId, factory: &BTreeMap<&'s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{layers::Stored, table::name};
+    use crate::{
+        config::{layers::Stored, table::name},
+        model::root::Root,
+    };
     use ipc_proto::{UtcTime, control::Source};
 
     fn device(serial: &str) -> DeviceId {
@@ -193,6 +206,19 @@ mod tests {
         state.events.clear();
         start(&mut state, &device("2"), "boot-1", 1);
         assert_eq!(codes(&state), [EventCode::Bootstrap]);
+    }
+
+    #[test]
+    fn another_root_is_a_bootstrap_once() {
+        let mut state = State::default();
+        start(&mut state, &device("1"), "boot-1", 1);
+        state.events.clear();
+        state.tree = Tree::new(Arc::new(Schema::new(Root::InternetGatewayDevice)));
+        start(&mut state, &device("1"), "boot-1", 1);
+        assert_eq!(codes(&state), [EventCode::Bootstrap]);
+        state.events.clear();
+        start(&mut state, &device("1"), "boot-1", 1);
+        assert!(state.events.is_empty());
     }
 
     #[test]

@@ -11,13 +11,15 @@ use toml::Spanned;
 
 use super::{
     limits::Limits,
-    schema::{ActiveNotify, Backing, Facts, Schema, Table},
+    schema::{ActiveNotify, Backing, Facts, ObjectId, Schema, Table},
 };
 
 /// The largest model file, in bytes.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
-/// Rows that a file may put there from the start, all its tables together.
-const MAX_ROWS: u32 = 1_000_000;
+/// Rows that a file may put there from the start, all its tables together, those in rows of others too.
+const MAX_ROWS: u64 = 1_000_000;
+/// Most rows of a table that does not say; more where it has more from the start.
+const DEFAULT_MAX_ROWS: u32 = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +127,7 @@ fn add(text: &str, schema: &mut Schema) -> Result<(), String> {
         None => reason.to_owned(),
     };
     let file: ModelFile = toml::from_str(text).map_err(|e| at(e.span(), e.message()))?;
-    let mut rows = 0u32;
+    let mut rows = 0u64;
     for entry in &file.object {
         add_object(entry.get_ref(), schema, &mut rows).map_err(|reason| at(Some(entry.span()), &reason))?;
     }
@@ -135,7 +137,7 @@ fn add(text: &str, schema: &mut Schema) -> Result<(), String> {
     Ok(())
 }
 
-fn add_object(entry: &ObjectEntry, schema: &mut Schema, rows: &mut u32) -> Result<(), String> {
+fn add_object(entry: &ObjectEntry, schema: &mut Schema, rows: &mut u64) -> Result<(), String> {
     let ObjectEntry { path, access, rows: own, max_rows, number_of_entries } = entry;
     let Some(table) = path.strip_suffix(".{i}.") else {
         if *own > 0 || max_rows.is_some() || *number_of_entries || *access == Access::ReadWrite {
@@ -143,16 +145,16 @@ fn add_object(entry: &ObjectEntry, schema: &mut Schema, rows: &mut u32) -> Resul
         }
         return schema.add_object(path, None).map(drop).map_err(|e| e.to_string());
     };
-    let max_rows = max_rows.unwrap_or(u32::MAX - 1);
+    let max_rows = max_rows.unwrap_or(DEFAULT_MAX_ROWS.max(*own));
     if *own > max_rows {
         return Err(format!("rows = {own} is more than max_rows = {max_rows}"));
     }
-    *rows = rows.saturating_add(*own);
+    let made = Table { writable: *access == Access::ReadWrite, rows: *own, max_rows, index: 0 };
+    let id = schema.add_object(path, Some(made)).map_err(|e| e.to_string())?;
+    *rows = rows.saturating_add(rows_from_start(schema, id));
     if *rows > MAX_ROWS {
         return Err(format!("more than {MAX_ROWS} rows from the start"));
     }
-    let made = Table { writable: *access == Access::ReadWrite, rows: *own, max_rows, index: 0 };
-    let id = schema.add_object(path, Some(made)).map_err(|e| e.to_string())?;
     if *number_of_entries {
         let facts = Facts {
             param_type: ParamType::UnsignedInt,
@@ -163,6 +165,15 @@ fn add_object(entry: &ObjectEntry, schema: &mut Schema, rows: &mut u32) -> Resul
         schema.add_parameter(&format!("{table}NumberOfEntries"), facts).map_err(|e| e.to_string())?;
     }
     Ok(())
+}
+
+/// How many rows a table has from the start, in all rows of the tables that it lies in.
+fn rows_from_start(schema: &Schema, table: ObjectId) -> u64 {
+    let object = schema.object(table);
+    match object.table {
+        Some(own) => u64::from(own.rows).saturating_mul(rows_from_start(schema, object.row_of)),
+        None => 1,
+    }
 }
 
 fn add_parameter(entry: &ParameterEntry, schema: &mut Schema) -> Result<(), String> {
@@ -283,6 +294,22 @@ backing = "stored"
             let text = refused(&BENCH.replacen(from, to, 1));
             assert!(text.starts_with("line ") && text.contains(reason), "{to}: {text}");
         }
+    }
+
+    #[test]
+    fn rows_in_rows_count_as_often_as_they_are_there() {
+        let table = |path: &str, rows: u32| format!("[[object]]\npath = \"{path}\"\nrows = {rows}\n");
+        let nested = |rows: u32| {
+            [
+                table("Device.A.{i}.", rows),
+                table("Device.A.{i}.B.{i}.", 99),
+                table("Device.A.{i}.B.{i}.C.{i}.", 99),
+            ]
+            .concat()
+        };
+        assert_eq!(add(&nested(100), &mut Schema::default()), Ok(()));
+        let error = refused(&nested(101));
+        assert!(error.starts_with("line 7: ") && error.contains("1000000 rows"), "{error}");
     }
 
     #[test]

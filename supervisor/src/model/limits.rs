@@ -3,6 +3,9 @@
 use ipc_proto::{ParamType, Value};
 use regex_lite::Regex;
 
+/// The longest text of a value, in bytes: with a page before it, it must fit a frame between the daemons.
+const MAX_TEXT: usize = 1024 * 1024;
+
 /// Limits of a parameter; all of them count.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
@@ -22,6 +25,9 @@ impl Limits {
     /// The text to keep of a value that came as text, or what would be accepted.
     pub fn parse(&self, param_type: ParamType, text: &str) -> Result<String, String> {
         let value = Value::parse(param_type, text).map_err(|e| e.to_string())?;
+        if text.len() > MAX_TEXT {
+            return Err(format!("must be no longer than {MAX_TEXT} bytes; this is {}", text.len()));
+        }
         if let Some(max) = self.max_length {
             let length = match &value {
                 Value::String(text) => text.chars().count(),
@@ -78,6 +84,11 @@ mod tests {
         );
         assert!(limits.parse(ParamType::String, "abcd").unwrap_err().contains("no longer than 3"));
         assert!(limits.parse(ParamType::HexBinary, "00112233").is_err());
+
+        let any = Limits::default();
+        assert!(any.parse(ParamType::String, &"x".repeat(MAX_TEXT)).is_ok());
+        let error = any.parse(ParamType::String, &"x".repeat(MAX_TEXT + 1)).unwrap_err();
+        assert!(error.contains("no longer than 1048576 bytes"), "{error}");
 
         let limits = Limits { min: Some(-1), max: Some(5), ..Limits::default() };
         assert_eq!(limits.parse(ParamType::Int, " 5 ").as_deref(), Ok("5"));

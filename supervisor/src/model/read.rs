@@ -15,7 +15,7 @@ use super::{
     schema::{Backing, Info, Parameter},
     tree::{Namer, Node, RowId, Tree},
 };
-use crate::{config::layers::Layers, settings::DeviceSettings};
+use crate::{config::layers::Layers, device::live::Live, settings::DeviceSettings};
 
 /// Entries of a page at the most.
 const PAGE_ENTRIES: usize = 1000;
@@ -92,8 +92,8 @@ impl Sources<'_> {
 pub struct Capture {
     names_only: bool,
     nodes: Vec<Node>,
-    /// Live values, by their place in `nodes`.
-    live: BTreeMap<usize, String>,
+    /// Live values, each read once.
+    live: BTreeMap<Live, String>,
     /// Where the pages that are known begin; each is found by writing the one before.
     starts: Vec<usize>,
 }
@@ -135,9 +135,8 @@ impl Capture {
     fn value(&mut self, sources: Sources<'_>, node: Node) {
         let Node::Parameter(row, id) = node else { return };
         let Some(parameter) = sources.tree.schema().parameter(id) else { return };
-        if matches!(parameter.facts.backing, Backing::Live(_)) {
-            let text = sources.with_value(row, parameter, str::to_owned);
-            self.live.insert(self.nodes.len(), text);
+        if let Backing::Live(live) = parameter.facts.backing {
+            self.live.entry(live).or_insert_with(|| sources.with_value(row, parameter, str::to_owned));
         }
         self.nodes.push(node);
     }
@@ -204,7 +203,11 @@ impl Capture {
             {
                 let name = namer.path(sources.tree, *node);
                 let param_type = parameter.facts.param_type;
-                match self.live.get(&at) {
+                let captured = match &parameter.facts.backing {
+                    Backing::Live(live) => self.live.get(live),
+                    _ => None,
+                };
+                match captured {
                     Some(text) => page.push(name, text, param_type),
                     None => sources.with_value(row, parameter, |text| page.push(name, text, param_type)),
                 }
@@ -405,11 +408,12 @@ mod tests {
             (Tree::default(), Layers::default(), DeviceId::default(), DeviceSettings::default());
         let sources =
             Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
-        let read = Read::Values(vec!["Device.DeviceInfo.MemoryStatus.Free".to_owned()]);
+        let read = Read::Values(vec!["Device.DeviceInfo.MemoryStatus.Free".to_owned(); 100]);
         let mut capture = Capture::prepare(sources, &read).unwrap();
-        capture.live.insert(0, "7".to_owned());
+        assert_eq!(capture.live.len(), 1, "read once");
+        capture.live.insert(Live::MemoryFree, "7".to_owned());
         let Page::Values(values) = capture.page(sources, 0) else { panic!() };
-        assert_eq!(values.iter().next().unwrap().1, "7");
+        assert!(values.iter().all(|(_, value, _)| value == "7"));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct StoredEvent {
 /// A single thing that is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
+    /// Root object of the data model at the last start: another one raises 0 BOOTSTRAP.
+    Root,
     /// The boot that the unsaved values and `RetriesSinceBoot` belong to.
     BootId,
     /// Identity, frozen at first start.
@@ -92,7 +94,8 @@ pub enum Fact {
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
+        (Self::Root, "root"),
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
         (Self::Oui, "oui"),
