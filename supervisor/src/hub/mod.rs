@@ -11,12 +11,15 @@ pub mod boot;
 mod clock;
 pub mod command;
 mod connection_request;
+mod event_table;
 mod guard;
 mod job;
 mod log;
 mod people;
+mod schedule;
 mod session;
 mod snapshot;
+mod spread;
 pub mod state;
 mod status;
 #[cfg(test)]
@@ -29,7 +32,7 @@ use std::{collections::VecDeque, future::pending, time::Duration};
 use ipc_proto::{
     UtcTime,
     control::{Response, Status},
-    worker::{DeviceId, Due, EventId, NextSession, Push, Stage, WorkerConfig},
+    worker::{DeviceId, Due, EventId, NextSession, Push, RetryState, Stage, WorkerConfig},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -113,6 +116,8 @@ pub struct Hub {
     process: status::Process,
     acting: action::Acting,
     guard: guard::Watch,
+    schedule: schedule::Timers,
+    spread: spread::Spread,
     store_trouble: Option<CommitError>,
 }
 
@@ -128,6 +133,7 @@ impl Hub {
         let Parts { settings, device, state, store, launcher, news, warnings, progress, status } = parts;
         // A retry that was due before a restart stays due: only what is new brings it forward.
         let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
+        let spread = spread::Spread::of(&state, &settings);
         let clock_synchronised = clock::is_synchronised(&settings.clock.synchronised, UtcTime::now());
         Self {
             clock_synchronised,
@@ -158,6 +164,8 @@ impl Hub {
             process: status::Process::default(),
             acting: action::Acting::default(),
             guard: guard::Watch::default(),
+            schedule: schedule::Timers::default(),
+            spread,
             store_trouble: None,
         }
     }
@@ -167,6 +175,7 @@ impl Hub {
         self.refresh_config();
         self.resume_action();
         self.watch_guard();
+        self.watch_schedule();
         self.start_jobs();
         let mut backups = interval(Duration::from_secs(86_400));
         // The first one counts as taken: a backup is made a moment after the start, when the start is done.
@@ -175,7 +184,9 @@ impl Hub {
         let mut clock_looks = interval(Duration::from_millis(self.settings.timing.heartbeat_ms.into()));
         clock_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let wake = [self.acting.alarm.at(), self.guard.alarm.at()].into_iter().flatten().min();
+            let alarms =
+                [self.acting.alarm.at(), self.guard.alarm.at(), self.schedule.next(), self.spread.until()];
+            let wake = alarms.into_iter().flatten().min();
             tokio::select! {
                 command = commands.recv() => match command {
                     None | Some(Command::Shutdown) => break,
@@ -221,6 +232,12 @@ impl Hub {
         }
         if self.guard.alarm.rings() {
             self.check_guard();
+        }
+        if self.schedule.rings() {
+            self.jobs_of_people.push_front(Job::Scheduled);
+        }
+        if self.spread.ends() {
+            self.due_may_change();
         }
     }
 
@@ -298,6 +315,7 @@ impl Hub {
         self.refresh_config();
         self.watch_action();
         self.watch_guard();
+        self.watch_schedule();
     }
 
     fn finish(&mut self, then: Then, result: Result<(), CommitError>) {
@@ -323,6 +341,7 @@ impl Hub {
                 // Together with the counts that it changed.
                 self.state.last_session = Some(record);
                 self.tell_due();
+                self.schedule_after_session();
                 self.act_after_session();
                 self.check_guard();
                 return;
@@ -339,7 +358,7 @@ impl Hub {
             }
             Then::Recorded(client) => self.recorded(client, result),
             Then::Act(client) => self.act(client, result),
-            Then::Reset(client) => self.was_reset(&client, result),
+            Then::Reset(client) => self.was_reset(client.as_ref(), result),
             Then::RolledBack(_) => self.session_at_once(),
             Then::Confirmed(client, note) => client.answer(match result {
                 Ok(()) => Response::Done(vec![note]),
@@ -382,24 +401,15 @@ impl Hub {
     }
 
     fn due(&self) -> Due {
+        if self.spread.until().is_some() {
+            return Due { events: false, fresh: false, retry: RetryState::default() };
+        }
         let newest = self.state.newest_event();
         let url = self.url_due();
         Due {
             events: !self.state.events.is_empty() || url.is_some(),
             fresh: self.nudged || newest > self.attempted || url == Some(true),
             retry: self.state.retry(),
-        }
-    }
-
-    /// Tells those who watch the status, if there is anyone and anything to tell.
-    fn show_status(&self) {
-        if self.watched.receiver_count() > 0 {
-            let now = Some(Box::new(self.status()));
-            self.watched.send_if_modified(|known| {
-                let changed = *known != now;
-                *known = now;
-                changed
-            });
         }
     }
 

@@ -22,6 +22,7 @@ use super::{
 use crate::model::tree::Tree;
 
 mod actions;
+mod device_rpcs;
 mod guard;
 
 struct Bench {
