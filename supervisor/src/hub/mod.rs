@@ -304,6 +304,7 @@ impl Hub {
     /// Follows committed writes in memory, and tells the worker what they change for it.
     fn follow(&mut self, writes: &[Write]) {
         let url = self.state.acs_url().to_owned();
+        let (failures, means) = (self.state.retry().count, trust::means(&self.state.layers));
         self.state.follow(writes);
         if writes.contains(&Write::Reset)
             && let Ok(factory) = self.settings.factory.values()
@@ -312,6 +313,7 @@ impl Hub {
         }
         self.last_event_id = self.last_event_id.max(self.state.newest_event().0);
         self.nudged |= self.state.acs_url() != url;
+        self.nudged |= failures > 0 && trust::means(&self.state.layers) != means;
         self.refresh_config();
         self.watch_action();
         self.watch_guard();

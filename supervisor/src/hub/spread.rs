@@ -26,7 +26,7 @@ impl Spread {
         }
         // Without chance the fleet would come at once: the widest wait is as good as none.
         let random = getrandom::u32().unwrap_or(u32::MAX);
-        let wait = u64::try_from(u128::from(widest) * u128::from(random) >> 32).unwrap_or(widest);
+        let wait = u64::try_from((u128::from(widest) * u128::from(random)) >> 32).unwrap_or(widest);
         tracing::info!("the first session after this boot waits {} s", wait / second.max(1));
         let at = UtcTime::now().plus_millis(i64::try_from(wait).unwrap_or(i64::MAX));
         Self(Some((Instant::now() + Duration::from_millis(wait), at)))
