@@ -297,7 +297,9 @@ fn first_sessions_are_spread_and_one_that_is_asked_for_comes_at_once() {
     let bench = Bench::new(Plan::new());
     let settings = bench.device.settings_file();
     let text = std::fs::read_to_string(&settings).unwrap();
-    std::fs::write(&settings, text.replace("[timing]\n", "[timing]\nstart_spread_s = 86400\n")).unwrap();
+    // So long that what is drawn is practically never over before the worker runs.
+    let text = text.replace("second_ms = 10\n", "second_ms = 1000\nstart_spread_s = 86400\n");
+    std::fs::write(&settings, text).unwrap();
     let mut bench = bench;
     bench.device.start_again();
     let status = bench.device.wait_status("a first session that waits", |s| {
