@@ -8,6 +8,7 @@ pub mod channel;
 pub mod codec;
 pub mod control;
 pub mod cwmp_version;
+pub mod event;
 pub mod fault;
 pub mod listing;
 pub mod outcome;

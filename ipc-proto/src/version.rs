@@ -27,7 +27,8 @@ impl Protocol {
     /// `tests/golden.rs` fails otherwise.
     pub const fn number(self) -> u16 {
         match self {
-            // 4: packed pages, rows, versions, the ACS's address, the clock, 4 VALUE CHANGE.
+            // 4: packed pages, rows, versions, the ACS's address, the clock, 4 VALUE CHANGE,
+            // what the device is told to do.
             Self::Worker => 4,
             // 2: logs, the worker's configuration, a status that is watched.
             // 3: reboot, factory reset, changes that are undone, what waits.

@@ -14,6 +14,7 @@ use crate::{
     text::{CommandKey, ParameterKey},
 };
 pub use crate::{
+    event::{Event, EventCode, EventId},
     outcome::{Failure, Outcome, Stage},
     set_values::{DeclaredType, RowChange, SetStatus, SetValue},
 };
@@ -169,10 +170,6 @@ pub struct SessionId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReadId(pub u32);
 
-/// Of an event in the supervisor's keeping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EventId(pub u64);
-
 /// From the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToSupervisor {
@@ -243,6 +240,27 @@ pub enum Query {
         name: String,
         /// Stored when it succeeds.
         parameter_key: ParameterKey,
+    },
+    /// Reboot: done once the session has ended. Committed, then `Done`, or `Fault`.
+    Reboot {
+        /// The open session.
+        session: SessionId,
+        /// Of its M Reboot.
+        command_key: CommandKey,
+    },
+    /// FactoryReset: done once the session has ended. Committed, then `Done`, or `Fault`.
+    FactoryReset {
+        /// The open session.
+        session: SessionId,
+    },
+    /// ScheduleInform. Committed, then `Done`, or `Fault`.
+    ScheduleInform {
+        /// The open session.
+        session: SessionId,
+        /// CWMP seconds from now on, from 1.
+        delay_seconds: u32,
+        /// Of its M ScheduleInform.
+        command_key: CommandKey,
     },
 }
 
@@ -337,49 +355,6 @@ pub struct DeviceId {
     pub product_class: String,
     /// Up to 64 characters.
     pub serial_number: String,
-}
-
-/// An Inform event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// In the supervisor's keeping.
-    pub id: EventId,
-    /// Such as `0 BOOTSTRAP`.
-    pub code: EventCode,
-    /// Empty for all but M codes.
-    pub command_key: CommandKey,
-}
-
-/// Event codes that this CPE sends (TR-069 3.7.1.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EventCode {
-    /// 0 BOOTSTRAP
-    Bootstrap,
-    /// 1 BOOT
-    Boot,
-    /// 2 PERIODIC
-    Periodic,
-    /// 6 CONNECTION REQUEST
-    ConnectionRequest,
-    /// 4 VALUE CHANGE
-    ValueChange,
-}
-
-impl EventCode {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Bootstrap, Self::Boot, Self::Periodic, Self::ConnectionRequest, Self::ValueChange];
-
-    /// As it stands in an Inform.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Bootstrap => "0 BOOTSTRAP",
-            Self::Boot => "1 BOOT",
-            Self::Periodic => "2 PERIODIC",
-            Self::ConnectionRequest => "6 CONNECTION REQUEST",
-            Self::ValueChange => "4 VALUE CHANGE",
-        }
-    }
 }
 
 /// Some entries of a prepared read, of the kind that was asked for.

@@ -213,6 +213,8 @@ pub struct TimingSettings {
     pub session_max_s: u32,
     /// How long a client of either socket may take to take a message.
     pub send_ms: u32,
+    /// The first session after a boot waits so many CWMP seconds at the most, drawn; 0: it does not wait.
+    pub start_spread_s: u32,
 }
 
 impl Default for Settings {
@@ -266,7 +268,14 @@ impl Default for ConnectionRequestSettings {
 
 impl Default for TimingSettings {
     fn default() -> Self {
-        Self { second_ms: 1000, heartbeat_ms: 10_000, reply_ms: 25_000, session_max_s: 600, send_ms: 5_000 }
+        Self {
+            second_ms: 1000,
+            heartbeat_ms: 10_000,
+            reply_ms: 25_000,
+            session_max_s: 600,
+            send_ms: 5_000,
+            start_spread_s: 0,
+        }
     }
 }
 
@@ -374,6 +383,9 @@ impl Settings {
             if !(1..=86_400_000).contains(&value) {
                 return Err((key, "must be from 1 to 86400000".to_owned()));
             }
+        }
+        if timing.start_spread_s > 86_400 {
+            return Err(("start_spread_s", "must be from 0 to 86400".to_owned()));
         }
         Ok(())
     }

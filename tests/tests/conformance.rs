@@ -169,7 +169,8 @@ fn is_there(name: &str, source: &impl Fn(&str) -> Option<String>) -> bool {
     files(module).iter().filter_map(|file| source(file)).any(|text| has_test(&text, test))
 }
 
-/// Where a module of that name may be: `tests` is a file of its own, or stands at the end of the file it tests.
+/// Where a module of that name may be: `tests` is a file of its own, has parts, or stands at the end of the file it
+/// tests.
 fn files(module: &str) -> Vec<String> {
     let parts: Vec<&str> = module.split("::").collect();
     match parts.as_slice() {
@@ -284,6 +285,7 @@ fn every_test_that_is_named_is_in_the_source_tree() {
         let text = match file {
             "cwmpd/src/agenda/tests.rs" => "#[test]\nfn it_holds() {",
             "supervisor/src/hub/state.rs" => "    #[tokio::test]\n    #[ignore]\n    async fn it_holds() {",
+            "supervisor/src/hub/tests/part.rs" => "#[test]\nfn it_holds_in_part() {",
             "tests/tests/first.rs" => "#[test]\nfn it_holds_more() {\n}\nfn it_holds() {",
             _ => return None,
         };
@@ -295,7 +297,9 @@ fn every_test_that_is_named_is_in_the_source_tree() {
         missing("`cwmpd::agenda::tests::it_holds`, `supervisor::hub::state::tests::it_holds`"),
         [""; 0]
     );
+    assert_eq!(missing("`supervisor::hub::tests::part::it_holds_in_part`"), [""; 0]);
     for bad in [
+        "supervisor::hub::tests::other::it_holds_in_part",
         "first::it_holds",
         "first::it_hold",
         "second::it_holds",

@@ -1,13 +1,22 @@
 //! GetRPCMethods: the methods that this CPE has, and those that the ACS has (TR-069 A.3.1.1).
 
-use super::{get_parameter_names, get_parameter_values, set_parameter_values};
+use super::{
+    factory_reset, get_parameter_names, get_parameter_values, reboot, schedule_inform, set_parameter_values,
+};
 use crate::soap::{EnvelopeWriter, Head};
 
 /// The method's name.
 pub const NAME: &str = "GetRPCMethods";
 
-const METHODS: [&str; 4] =
-    [NAME, set_parameter_values::NAME, get_parameter_values::NAME, get_parameter_names::NAME];
+const METHODS: [&str; 7] = [
+    NAME,
+    set_parameter_values::NAME,
+    get_parameter_values::NAME,
+    get_parameter_names::NAME,
+    reboot::NAME,
+    factory_reset::NAME,
+    schedule_inform::NAME,
+];
 
 /// Writes our own request for the methods of the ACS.
 pub fn encode_request(head: Head<'_>) -> Vec<u8> {

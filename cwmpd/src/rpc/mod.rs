@@ -1,11 +1,14 @@
 //! The RPCs of TR-069 annex A: what the ACS asks, and what we answer, each in a file of its own.
 
+pub mod factory_reset;
 pub mod fault;
 pub mod get_parameter_names;
 pub mod get_parameter_values;
 pub mod get_rpc_methods;
 pub mod inform;
 pub mod list_answer;
+pub mod reboot;
+pub mod schedule_inform;
 pub mod set_parameter_values;
 #[cfg(test)]
 mod tests;
@@ -13,11 +16,11 @@ mod tests;
 use ipc_proto::{
     Fault, FaultCode,
     path::MAX_PATH,
-    text::check_chars,
+    text::{CommandKey, check_chars},
     worker::{Query, Read, SessionId},
 };
 
-use crate::soap::{Element, Namespace};
+use crate::soap::{Element, EnvelopeWriter, Head, Namespace};
 use fault::AcsFault;
 use set_parameter_values::SetParameterValues;
 
@@ -45,6 +48,12 @@ pub enum Request {
     Read(Read),
     /// SetParameterValues
     SetParameterValues(SetParameterValues),
+    /// Reboot, with its CommandKey.
+    Reboot(CommandKey),
+    /// FactoryReset
+    FactoryReset,
+    /// ScheduleInform: in so many seconds, with its CommandKey.
+    ScheduleInform(u32, CommandKey),
 }
 
 impl Message {
@@ -66,6 +75,11 @@ impl Message {
             (true, set_parameter_values::NAME) => {
                 set_parameter_values::decode(body).map(Request::SetParameterValues)
             }
+            (true, reboot::NAME) => reboot::decode(body).map(Request::Reboot),
+            (true, factory_reset::NAME) => Ok(Request::FactoryReset),
+            (true, schedule_inform::NAME) => {
+                schedule_inform::decode(body).map(|(delay, key)| Request::ScheduleInform(delay, key))
+            }
             (true, name) => return refused(FaultCode::MethodNotSupported, name),
             (_, name) => {
                 return refused(FaultCode::MethodNotSupported, &format!("{name} is in no CWMP namespace"));
@@ -81,6 +95,9 @@ impl Message {
             Self::Request(Request::Read(Read::Values(_))) => get_parameter_values::NAME.to_owned(),
             Self::Request(Request::Read(Read::Names { .. })) => get_parameter_names::NAME.to_owned(),
             Self::Request(Request::SetParameterValues(_)) => set_parameter_values::NAME.to_owned(),
+            Self::Request(Request::Reboot(_)) => reboot::NAME.to_owned(),
+            Self::Request(Request::FactoryReset) => factory_reset::NAME.to_owned(),
+            Self::Request(Request::ScheduleInform(..)) => schedule_inform::NAME.to_owned(),
             Self::Refused(_) => "a request".to_owned(),
             Self::InformResponse => "InformResponse".to_owned(),
             Self::Response(name) => name.clone(),
@@ -98,6 +115,11 @@ impl Request {
             Self::SetParameterValues(set) => {
                 Some(Query::Set { session, values: set.values, parameter_key: set.parameter_key })
             }
+            Self::Reboot(command_key) => Some(Query::Reboot { session, command_key }),
+            Self::FactoryReset => Some(Query::FactoryReset { session }),
+            Self::ScheduleInform(delay_seconds, command_key) => {
+                Some(Query::ScheduleInform { session, delay_seconds, command_key })
+            }
         }
     }
 }
@@ -105,6 +127,20 @@ impl Request {
 /// The argument of that name, or fault 9003.
 fn argument<'a>(rpc: &'a Element, name: &str) -> Result<&'a Element, Fault> {
     rpc.child(name).ok_or_else(|| invalid(&format!("{} without {name}", rpc.name)))
+}
+
+/// The CommandKey; empty when the request has none.
+fn command_key(rpc: &Element) -> Result<CommandKey, Fault> {
+    let key = rpc.child("CommandKey").map_or("", |key| &key.text);
+    CommandKey::new(key).map_err(|e| invalid(&format!("a CommandKey of {e}")))
+}
+
+/// Writes a response without arguments, of that name.
+pub fn encode_empty(head: Head<'_>, response: &str) -> Vec<u8> {
+    let mut out = EnvelopeWriter::begin(head);
+    out.open(response);
+    out.close(response);
+    out.finish()
 }
 
 fn invalid(detail: &str) -> Fault {

@@ -109,6 +109,9 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         golden!("get_parameter_values_response", answer(ListKind::Values, 9, &[page(&pages), page(&second)])),
         golden!("get_parameter_values_response_empty", answer(ListKind::Values, 0, &[])),
         golden!("set_parameter_values_response", set_parameter_values::encode(id, SetStatus::Later)),
+        golden!("reboot_response", encode_empty(id, reboot::RESPONSE)),
+        golden!("factory_reset_response", encode_empty(id, factory_reset::RESPONSE)),
+        golden!("schedule_inform_response", encode_empty(id, schedule_inform::RESPONSE)),
         golden!("fault", fault::encode(Head::default(), &Fault::new(FaultCode::MethodNotSupported, "X_Fly"))),
         golden!("fault_set_parameter_values", fault::encode(id, &bad)),
         golden!("fault_must_understand", fault::encode_must_understand(id, "Foo")),
@@ -270,8 +273,40 @@ fn set_parameter_values_without_its_parts() {
 }
 
 #[test]
+fn reboot_and_schedule_inform_are_read() {
+    let key = |key: &str| CommandKey::new(key).unwrap();
+    let of = |rpc: &str| match decode(rpc) {
+        Message::Request(request) => request,
+        other => panic!("{other:?}"),
+    };
+    let euro = "\u{20ac}".repeat(32);
+    let reboot = |key: &str| format!("<w:Reboot><CommandKey>{key}</CommandKey></w:Reboot>");
+    assert_eq!(of(&reboot(&euro)), Request::Reboot(key(&euro)));
+    assert_eq!(of("<w:Reboot/>"), Request::Reboot(key("")));
+    assert_eq!(of("<w:FactoryReset/>"), Request::FactoryReset);
+    let schedule = |delay: &str, key: &str| {
+        format!("<w:ScheduleInform>{delay}<CommandKey>{key}</CommandKey></w:ScheduleInform>")
+    };
+    let delay = |text: &str| format!("<DelaySeconds>{text}</DelaySeconds>");
+    assert_eq!(of(&schedule(&delay(" 4294967295\n"), "")), Request::ScheduleInform(u32::MAX, key("")));
+    for bad in ["0", "-1", "4294967296", "soon", ""] {
+        assert_eq!(refusal(&schedule(&delay(bad), "k")), FaultCode::InvalidArguments, "{bad}");
+    }
+    assert_eq!(refusal(&schedule("", "k")), FaultCode::InvalidArguments);
+    let long = "x".repeat(33);
+    assert_eq!(refusal(&schedule(&delay("1"), &long)), FaultCode::InvalidArguments);
+    assert_eq!(refusal(&reboot(&long)), FaultCode::InvalidArguments);
+}
+
+#[test]
 fn what_we_do_not_have_is_9000_and_responses_are_never_refused() {
-    assert_eq!(refusal("<w:Reboot><CommandKey/></w:Reboot>"), FaultCode::MethodNotSupported);
+    let methods = String::from_utf8(get_rpc_methods::encode(head("1"))).unwrap();
+    for name in
+        ["GetOptions", "SetVouchers", "ScheduleDownload", "ChangeDUState", "GetQueuedTransfers", "X_1"]
+    {
+        assert_eq!(refusal(&format!("<w:{name}/>")), FaultCode::MethodNotSupported, "{name}");
+        assert!(!methods.contains(name), "{name}");
+    }
     assert_eq!(refusal("<x:GetRPCMethods xmlns:x='urn:x'/>"), FaultCode::MethodNotSupported);
     assert_eq!(decode("<GetRPCMethods/>"), Message::Request(Request::GetRpcMethods), "no namespace at all");
     assert_eq!(decode("<w:GetRPCMethods/>"), Message::Request(Request::GetRpcMethods));

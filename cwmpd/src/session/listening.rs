@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     rpc::{
-        Message, Request,
+        Message, Request, encode_empty, factory_reset,
         fault::{self, AcsFault},
         get_rpc_methods,
         list_answer::{ListAnswer, ListKind},
-        set_parameter_values,
+        reboot, schedule_inform, set_parameter_values,
     },
     soap::Head,
 };
@@ -52,6 +52,8 @@ pub struct Executing {
 enum Executed {
     List(ListKind),
     Set,
+    /// Answered by an empty response of this name.
+    Plain(&'static str),
 }
 
 impl Listening {
@@ -159,6 +161,9 @@ impl Listening {
             Request::Read(Read::Values(_)) => Executed::List(ListKind::Values),
             Request::Read(Read::Names { .. }) => Executed::List(ListKind::Names),
             Request::SetParameterValues(_) => Executed::Set,
+            Request::Reboot(_) => Executed::Plain(reboot::RESPONSE),
+            Request::FactoryReset => Executed::Plain(factory_reset::RESPONSE),
+            Request::ScheduleInform(..) => Executed::Plain(schedule_inform::RESPONSE),
         };
         let told = Told::asked(&request);
         let query = request.query(self.session).map(Action::Query);
@@ -189,6 +194,10 @@ impl Executing {
             }
             (Executed::Set, Reply::Set(status)) => {
                 let answer = set_parameter_values::encode(head, status);
+                self.after.respond(answer, Some(told))
+            }
+            (Executed::Plain(response), Reply::Done) => {
+                let answer = encode_empty(head, response);
                 self.after.respond(answer, Some(told))
             }
             (_, Reply::Fault(f)) => {

@@ -157,7 +157,10 @@ fn get_rpc_methods_lists_what_is_built() {
     let talk = Talk::informed(inform_response()).hears(envelope("x1", "", "<c:GetRPCMethods/>"));
     let (id, name, text) = talk.posted();
     assert_eq!((id.as_deref(), name.as_str()), (Some("x1"), "GetRPCMethodsResponse"));
-    assert_eq!(text, "GetRPCMethodsSetParameterValuesGetParameterValuesGetParameterNames");
+    assert_eq!(
+        text,
+        "GetRPCMethodsSetParameterValuesGetParameterValuesGetParameterNamesRebootFactoryResetScheduleInform"
+    );
     assert_eq!(talk.hears(status(204)).outcome(), &Outcome::Succeeded);
 }
 
@@ -189,6 +192,29 @@ fn a_write_is_asked_for_and_its_status_answered() {
 }
 
 #[test]
+fn what_the_device_is_told_to_do_is_stored_and_then_answered_by_an_empty_response() {
+    let key = CommandKey::new("k").unwrap();
+    for (rpc, query, response) in [
+        (
+            "<c:Reboot><CommandKey>k</CommandKey></c:Reboot>",
+            Query::Reboot { session: ID, command_key: key.clone() },
+            "RebootResponse",
+        ),
+        ("<c:FactoryReset/>", Query::FactoryReset { session: ID }, "FactoryResetResponse"),
+        (
+            "<c:ScheduleInform><DelaySeconds>60</DelaySeconds><CommandKey>k</CommandKey></c:ScheduleInform>",
+            Query::ScheduleInform { session: ID, delay_seconds: 60, command_key: key },
+            "ScheduleInformResponse",
+        ),
+    ] {
+        let talk = Talk::informed(inform_response()).hears(envelope("x3", "", rpc));
+        assert_eq!(talk.query(), &query);
+        let (id, name, text) = talk.gets(Reply::Done).posted();
+        assert_eq!((id.as_deref(), &*name, &*text), (Some("x3"), response, ""));
+    }
+}
+
+#[test]
 fn the_supervisors_faults_go_to_the_acs() {
     let rpc = "<c:GetParameterNames><ParameterPath>X.</ParameterPath><NextLevel>0</NextLevel></c:GetParameterNames>";
     let talk = Talk::informed(inform_response()).hears(envelope("x4", "", rpc));
@@ -201,7 +227,7 @@ fn the_supervisors_faults_go_to_the_acs() {
 
 #[test]
 fn an_unknown_rpc_is_9000_and_a_header_not_understood_is_said() {
-    let talk = Talk::informed(inform_response()).hears(envelope("x5", "", "<c:Reboot/>"));
+    let talk = Talk::informed(inform_response()).hears(envelope("x5", "", "<c:GetOptions/>"));
     assert!(talk.posted().2.contains("CWMP fault9000"));
     let header = "<c:New s:mustUnderstand='1'/>";
     let talk = talk.hears(envelope("x6", header, "<c:GetRPCMethods/>"));

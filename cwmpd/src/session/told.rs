@@ -43,6 +43,9 @@ impl Told {
                 format!("{path}{}", if *next_level { ", next level" } else { "" })
             }
             Request::SetParameterValues(set) => names(set.values.iter().map(|value| value.name.as_str())),
+            Request::Reboot(key) => format!("CommandKey {key}"),
+            Request::FactoryReset => "factory values".to_owned(),
+            Request::ScheduleInform(delay, key) => format!("in {delay} s, CommandKey {key}"),
         };
         Self { what: Message::Request(request.clone()).name(), detail: clean(&detail, MAX_TEXT - 200) }
     }
@@ -52,6 +55,7 @@ impl Told {
         let done = match reply {
             Reply::Prepared { count: 1, .. } => "1 entry".to_owned(),
             Reply::Prepared { count, .. } => format!("{count} entries"),
+            Reply::Done => "stored".to_owned(),
             Reply::Set(SetStatus::Applied) => "set, status 0".to_owned(),
             Reply::Set(SetStatus::Later) => "set, status 1".to_owned(),
             Reply::Fault(fault) => fault_text(fault),

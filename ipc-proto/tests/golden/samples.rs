@@ -24,7 +24,7 @@ wire! {
     ToWorker: Heartbeat Push Reply;
     Push: Config Due InformNow EndSession Stop;
     ToSupervisor: Heartbeat Query Report;
-    Query: OpenSession InformAcknowledged Prepare Page Set Row;
+    Query: OpenSession InformAcknowledged Prepare Page Set Row Reboot FactoryReset ScheduleInform;
     RowChange: Add Delete;
     Why: Events Periodic Retry Asked ConnectionRequest;
     Read: Values Names;
@@ -33,7 +33,7 @@ wire! {
     SetStatus: Applied Later;
     CwmpVersion: V1_0 V1_1 V1_2 V1_3 V1_4;
     CpeRequest: GetRpcMethods;
-    EventCode: Bootstrap Boot Periodic ConnectionRequest ValueChange;
+    EventCode: Bootstrap Boot Periodic ConnectionRequest ValueChange Scheduled MReboot MScheduleInform;
     Page: Values Names;
     Report: InUse Next Listening Log SessionClosed VersionRefused;
     Outcome: Succeeded Failed;
@@ -243,6 +243,9 @@ fn queries() -> Vec<Query> {
             name: "Device.T.1.".into(),
             parameter_key: Text::new("k2").unwrap(),
         },
+        Query::Reboot { session, command_key: Text::new("k3").unwrap() },
+        Query::FactoryReset { session },
+        Query::ScheduleInform { session, delay_seconds: 3600, command_key: Text::new("k4").unwrap() },
     ]
 }
 

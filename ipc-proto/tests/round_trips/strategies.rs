@@ -172,6 +172,11 @@ fn query() -> impl Strategy<Value = Query> {
         (session(), select(vec![RowChange::Add, RowChange::Delete]), text(), short_text()).prop_map(
             |(session, change, name, parameter_key)| Query::Row { session, change, name, parameter_key }
         ),
+        (session(), short_text()).prop_map(|(session, command_key)| Query::Reboot { session, command_key }),
+        session().prop_map(|session| Query::FactoryReset { session }),
+        (session(), any::<u32>(), short_text()).prop_map(|(session, delay_seconds, command_key)| {
+            Query::ScheduleInform { session, delay_seconds, command_key }
+        }),
     ]
 }
 

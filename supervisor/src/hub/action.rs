@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ipc_proto::{
-    UtcTime,
+    Fault, FaultCode, UtcTime,
     control::{Response, Waiting, WaitingFor},
-    worker::ClientLine,
+    text::CommandKey,
+    worker::{ClientLine, EventCode, EventId, Reply},
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -15,18 +16,20 @@ use super::{
     alarm::Alarm,
     boot::Start,
     command::Client,
+    event_table::MAX_EVENTS,
     job::{Job, Then},
     state::State,
 };
 use crate::{
     device::command,
-    store::{CommitError, Fact, Write},
+    store::{CommitError, Fact, StoredEvent, Write},
 };
 
 /// CWMP seconds after which a device that was told to reboot should have a new boot id.
 const REBOOT_LIMIT_S: u64 = 600;
 /// CWMP seconds that a command may take.
 const COMMAND_LIMIT_S: u64 = 300;
+const UNDER_WAY: &str = "another reboot or reset is under way";
 /// Tries of a reboot in all.
 const TRIES: u32 = 3;
 
@@ -59,10 +62,10 @@ pub enum Kind {
 pub enum Origin {
     /// A person, by name.
     Person(String),
-    /// The ACS, which wants to be told by an M event with this key.
+    /// The ACS.
     Acs {
-        /// Of its call.
-        command_key: String,
+        /// Of each of its calls, oldest first: a reboot is told it by an M Reboot for each.
+        command_keys: Vec<CommandKey>,
     },
 }
 
@@ -71,6 +74,8 @@ pub enum Origin {
 pub enum Stage {
     /// Not run yet.
     Asked,
+    /// A factory reset that the ACS asked for: after its session our own state comes first.
+    OursToo,
     /// Its command was run at this time.
     Run(UtcTime),
     /// The command was run, and long after it the device still has not restarted: run again after a session.
@@ -85,7 +90,7 @@ impl Record {
     }
 
     fn is_due(&self) -> bool {
-        matches!(self.stage, Stage::Asked | Stage::Again)
+        matches!(self.stage, Stage::Asked | Stage::OursToo | Stage::Again)
     }
 
     fn write(&self) -> Write {
@@ -107,12 +112,23 @@ impl Record {
 }
 
 /// What a new boot does to the record: whatever was run is done by it.
-pub fn after_boot(state: &State) -> Option<Write> {
-    let record = record(state)?;
-    // A power cut between our own reset and the device's.
-    let not_begun = record.kind == Kind::FactoryReset && record.tries == 0;
-    // Origin::Acs adds its M Reboot here.
-    (!not_begun).then(|| Write::Fact(Fact::Action, String::new()))
+///
+/// A reboot that the ACS asked for is told it by M Reboot, from `next` on; not one that had failed, since this boot
+/// is by other hands (EVT-09).
+pub fn after_boot(state: &State, next: EventId) -> Vec<Write> {
+    let Some(record) = record(state) else { return Vec::new() };
+    // A power cut between our own reset and the device's, or before both.
+    if record.kind == Kind::FactoryReset && record.tries == 0 {
+        return Vec::new();
+    }
+    let told = match record.origin {
+        Origin::Acs { command_keys } if !matches!(record.stage, Stage::Failed(_)) => command_keys,
+        _ => Vec::new(),
+    };
+    let told = (next.0..).zip(told).map(|(id, command_key)| {
+        Write::AddEvent(StoredEvent { id: EventId(id), code: EventCode::MReboot, command_key })
+    });
+    [Write::Fact(Fact::Action, String::new())].into_iter().chain(told).collect()
 }
 
 /// The record, if there is one.
@@ -148,7 +164,7 @@ impl Hub {
         }
     }
 
-    /// Why a person cannot have a reboot.
+    /// Why nobody can have a reboot.
     pub(super) fn reboot_refusal(&self) -> Option<String> {
         let none =
             || "the command that restarts this device is not known: set [actions] reboot in the settings";
@@ -159,7 +175,7 @@ impl Hub {
     pub(super) fn resume_action(&mut self) {
         let Some(record) = record(&self.state) else { return };
         match (&record.stage, record.kind) {
-            (Stage::Asked, _) => self.jobs_of_people.push_back(Job::Act(None)),
+            (Stage::Asked | Stage::OursToo, _) => self.jobs_of_people.push_back(Job::Act(None)),
             (Stage::Run(_), Kind::FactoryReset) => {
                 let reason = "the supervisor ended while its command ran, so what that did is not known: look at \
                               the device, and ask for the reset again if need be";
@@ -172,7 +188,7 @@ impl Hub {
 
     pub(super) fn plan_reboot(&self, client: Client) -> Option<(Vec<Write>, Then)> {
         if self.acting.running.is_some() {
-            client.answer(Response::Refused("another reboot or reset is under way".to_owned()));
+            client.answer(Response::Refused(UNDER_WAY.to_owned()));
             return None;
         }
         let origin = Origin::Person(client.who.clone());
@@ -180,17 +196,58 @@ impl Hub {
         Some((vec![record.write()], Then::Recorded(client)))
     }
 
-    pub(super) fn plan_factory_reset(&self, client: Client) -> Option<(Vec<Write>, Then)> {
+    /// The ACS's Reboot: stored now, done once its session has ended. Several are one reboot (MISC-02).
+    pub(super) fn plan_reboot_for_acs(&self, command_key: CommandKey) -> (Vec<Write>, Reply) {
+        if let Some(refusal) = self.reboot_refusal() {
+            return denied(&refusal);
+        }
+        let former = record(&self.state).filter(|former| !matches!(former.stage, Stage::Failed(_)));
+        if former.as_ref().is_some_and(|former| former.kind == Kind::FactoryReset) {
+            return denied("a factory reset is under way");
+        }
+        let mut command_keys = match former.as_ref().map(|former| former.origin.clone()) {
+            Some(Origin::Acs { command_keys }) => command_keys,
+            _ => Vec::new(),
+        };
+        command_keys.push(command_key);
+        // No more can be told in one Inform: the oldest go first (EVT-16).
+        command_keys.drain(..command_keys.len().saturating_sub(MAX_EVENTS));
+        let origin = Origin::Acs { command_keys };
+        let record = match former {
+            // Its command was run: the device restarts anyway.
+            Some(former) if matches!(former.stage, Stage::Run(_)) => Record { origin, ..former },
+            _ => Record::new(Kind::Reboot, origin, self.state.fact(Fact::BootId)),
+        };
+        (vec![record.write()], Reply::Done)
+    }
+
+    /// The ACS's FactoryReset: stored now, done once its session has ended. It takes the place of a reboot that
+    /// waits, whose M Reboot it would drop.
+    pub(super) fn plan_reset_for_acs(&self) -> (Vec<Write>, Reply) {
+        if self.acting.running.is_some() {
+            return denied(UNDER_WAY);
+        }
+        let origin = Origin::Acs { command_keys: Vec::new() };
+        let record = Record::new(Kind::FactoryReset, origin, self.state.fact(Fact::BootId));
+        (vec![Record { stage: Stage::OursToo, ..record }.write()], Reply::Done)
+    }
+
+    /// For this person, or else for the ACS.
+    pub(super) fn plan_factory_reset(&self, client: Option<Client>) -> Option<(Vec<Write>, Then)> {
         let mut random = [0; 40];
         let factory = self.settings.factory.values().map_err(|(_, reason)| reason);
         let made = getrandom::fill(&mut random).map_err(|error| error.to_string());
         let factory = match made.and(factory) {
-            Ok(_) if self.acting.running.is_some() => Err("another reboot or reset is under way".to_owned()),
+            Ok(_) if self.acting.running.is_some() => Err(UNDER_WAY.to_owned()),
             other => other,
         };
         let factory = match factory {
             Ok(factory) => factory,
             Err(error) => {
+                let Some(client) = client else {
+                    return record(&self.state)
+                        .map(|record| (vec![self.failed(record, error).write()], Then::Noted));
+                };
                 client.answer(Response::Refused(error));
                 return None;
             }
@@ -199,7 +256,10 @@ impl Hub {
         let start = Start { device: &self.device, boot_id, factory: &factory, random };
         let mut writes = start.reset(&self.state, ipc_proto::worker::EventId(self.last_event_id));
         if !self.argv(Kind::FactoryReset).is_empty() {
-            let origin = Origin::Person(client.who.clone());
+            let origin = match &client {
+                Some(client) => Origin::Person(client.who.clone()),
+                None => Origin::Acs { command_keys: Vec::new() },
+            };
             writes.push(Record::new(Kind::FactoryReset, origin, boot_id).write());
         }
         Some((writes, Then::Reset(client)))
@@ -214,16 +274,21 @@ impl Hub {
     }
 
     /// The factory values are in force.
-    pub(super) fn was_reset(&mut self, client: &Client, result: Result<(), CommitError>) {
+    pub(super) fn was_reset(&mut self, client: Option<&Client>, result: Result<(), CommitError>) {
+        let answer = |response: Response| {
+            if let Some(client) = client {
+                client.answer(response);
+            }
+        };
         if let Err(error) = result {
-            return client.answer(Response::Refused(error.to_string()));
+            return answer(Response::Refused(error.to_string()));
         }
         let mut notes = vec!["the factory values are in force".to_owned()];
         if record(&self.state).is_some() {
             notes.push("the device's own reset runs now: `cwmp show status` says how it goes".to_owned());
             self.jobs_of_people.push_front(Job::Act(None));
         }
-        client.answer(Response::Done(notes));
+        answer(Response::Done(notes));
     }
 
     /// Runs what waited for the end of a session.
@@ -236,6 +301,9 @@ impl Hub {
     /// A record is tried once: that is stored before it is.
     pub(super) fn plan_act(&self, client: Option<Client>) -> Option<(Vec<Write>, Then)> {
         let record = record(&self.state).filter(|record| record.is_due() && self.acting.running.is_none())?;
+        if record.stage == Stage::OursToo {
+            return self.plan_factory_reset(None);
+        }
         let record = Record { tries: record.tries + 1, stage: Stage::Run(UtcTime::now()), ..record };
         Some((vec![record.write()], Then::Act(client)))
     }
@@ -314,6 +382,12 @@ impl Hub {
         self.jobs_of_people.push_front(Job::Note(record.write()));
     }
 
+    /// It failed before anything was run.
+    fn failed(&self, record: Record, reason: String) -> Record {
+        self.tell_action(record.kind, format!("failed: {reason}"));
+        Record { stage: Stage::Failed(reason), ..record }
+    }
+
     fn tell_action(&self, kind: Kind, detail: String) {
         let what = waiting_for(kind).to_string();
         tracing::info!("{what}: {detail}");
@@ -340,8 +414,8 @@ impl Hub {
             let until = self.reboot_until(&record);
             let failed = matches!(record.stage, Stage::Again | Stage::Failed(_));
             let why = match record.stage {
-                Stage::Asked if self.session.is_some() => session(),
-                Stage::Asked => "its command is about to be run".to_owned(),
+                Stage::Asked | Stage::OursToo if self.session.is_some() => session(),
+                Stage::Asked | Stage::OursToo => "its command is about to be run".to_owned(),
                 Stage::Run(_) if self.acting.running.is_some() => "its command runs".to_owned(),
                 Stage::Run(_) => "its command was run, and the device has not restarted yet".to_owned(),
                 Stage::Again => format!(
@@ -354,6 +428,11 @@ impl Hub {
         }));
         waiting
     }
+}
+
+/// Fault 9001 for the ACS.
+fn denied(detail: &str) -> (Vec<Write>, Reply) {
+    (Vec::new(), Reply::Fault(Fault::new(FaultCode::RequestDenied, detail)))
 }
 
 fn waiting_for(kind: Kind) -> WaitingFor {

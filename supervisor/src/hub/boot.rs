@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use ipc_proto::worker::{DeviceId, EventCode, EventId};
 
 use super::{
-    action,
+    action, event_table,
     state::{State, event},
 };
 use crate::{
@@ -111,11 +111,9 @@ impl Start<'_> {
             writes.push(Write::Fact(Fact::BootId, self.boot_id.to_owned()));
             writes.push(Write::Fact(Fact::RetriesSinceBoot, "0".to_owned()));
             writes.extend(state.layers.unsaved.keys().map(|name| Write::Unsaved(name, None)));
-            // Retried until reboot: this boot's own takes its place.
-            let former = state.events.iter().filter(|event| event.code == EventCode::Boot);
-            writes.extend(former.map(|event| Write::RemoveEvent(event.id)));
+            writes.extend(event_table::ended_by_boot(&state.events));
             writes.push(event(next, EventCode::Boot));
-            writes.extend(action::after_boot(state));
+            writes.extend(action::after_boot(state, EventId(next.0 + 1)));
             if !state.fact(Fact::Guard).is_empty() {
                 // Its changes were running and not saved: this boot has undone them.
                 writes.push(Write::Fact(Fact::Guard, String::new()));

@@ -67,6 +67,8 @@ pub enum Job {
     RollBack,
     /// Give a new worker what it needs.
     Greet(LinkId),
+    /// The time of a ScheduleInform has come.
+    Scheduled,
 }
 
 /// What follows a commit.
@@ -92,8 +94,8 @@ pub enum Then {
     Recorded(Client),
     /// It is recorded that the action runs: start its command.
     Act(Option<Client>),
-    /// The factory values are in force.
-    Reset(Client),
+    /// The factory values are in force, as this person asked for, or else the ACS.
+    Reset(Option<Client>),
     /// A change was undone, in these words.
     RolledBack(String),
     /// Answer `confirm` with this.
@@ -111,7 +113,7 @@ impl Job {
             | Self::Reboot { client }
             | Self::FactoryReset { client }
             | Self::Confirm { client } => Some(client),
-            Self::Act(_) | Self::Note(_) | Self::RollBack => None,
+            Self::Act(_) | Self::Note(_) | Self::RollBack | Self::Scheduled => None,
             Self::Query { .. } | Self::Close(..) | Self::Greet(_) => None,
         }
     }
@@ -149,7 +151,7 @@ impl Hub {
         match job {
             Job::Apply { force, confirm, client } => self.plan_apply(force, confirm, client),
             Job::Reboot { client } => self.plan_reboot(client),
-            Job::FactoryReset { client } => self.plan_factory_reset(client),
+            Job::FactoryReset { client } => self.plan_factory_reset(Some(client)),
             Job::Act(client) => self.plan_act(client),
             Job::Note(write) => Some((vec![write], Then::Noted)),
             Job::Confirm { client } => self.plan_confirm(client),
@@ -170,6 +172,7 @@ impl Hub {
             Job::Close(id, outcome) => self.plan_close(id, outcome),
             Job::Greet(link) if self.is_current(link) => Some((Vec::new(), Then::Greeted)),
             Job::Greet(_) => None,
+            Job::Scheduled => self.plan_scheduled(),
         }
     }
 
@@ -232,6 +235,7 @@ impl Hub {
                 self.attempted = EventId(self.last_event_id);
                 self.url_attempted();
                 self.nudged = false;
+                self.spread.end();
                 let opened = open.opened(self.sources(), self.state.retry());
                 self.mark.set(self.state.retry(), open.unstored());
                 self.session = Some(open);
@@ -286,9 +290,23 @@ impl Hub {
                     Err(fault) => (Vec::new(), Reply::Fault(fault)),
                 }
             }
+            Query::Reboot { session, command_key } if self.is_open(session) => {
+                self.plan_reboot_for_acs(command_key)
+            }
+            Query::FactoryReset { session } if self.is_open(session) => self.plan_reset_for_acs(),
+            Query::ScheduleInform { session, delay_seconds, command_key } if self.is_open(session) => {
+                self.plan_schedule(delay_seconds, command_key)
+            }
+            Query::Reboot { .. } | Query::FactoryReset { .. } | Query::ScheduleInform { .. } => {
+                (Vec::new(), Reply::NoSession)
+            }
             // Answered before they become jobs.
             Query::Prepare { .. } | Query::Page { .. } => (Vec::new(), Reply::NoSession),
         }
+    }
+
+    fn is_open(&self, session: SessionId) -> bool {
+        self.session.as_ref().is_some_and(|open| open.id == session)
     }
 
     fn plan_close(&mut self, id: SessionId, outcome: Outcome) -> Option<(Vec<Write>, Then)> {

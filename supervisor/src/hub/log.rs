@@ -26,7 +26,8 @@ pub type Author = (String, Source);
 /// Who made the change that this follows; none when it changes no configuration.
 pub fn author(then: &Then) -> Option<Author> {
     match then {
-        Then::Applied(client, ..) | Then::Reset(client) => Some((client.who.clone(), Source::Cli)),
+        Then::Applied(client, ..) | Then::Reset(Some(client)) => Some((client.who.clone(), Source::Cli)),
+        Then::Reset(None) => Some(("acs".to_owned(), Source::Acs)),
         Then::RolledBack(_) => Some(("cwmp-supervisor".to_owned(), Source::Stack)),
         Then::Reply { reply: Reply::Set(_), .. } => Some(("acs".to_owned(), Source::Acs)),
         _ => None,

@@ -11,13 +11,16 @@ pub mod boot;
 mod clock;
 pub mod command;
 mod connection_request;
+mod event_table;
 mod guard;
 mod job;
 mod log;
 pub mod mark;
 mod people;
+mod schedule;
 mod session;
 mod snapshot;
+mod spread;
 pub mod state;
 mod status;
 #[cfg(test)]
@@ -30,7 +33,7 @@ use std::{collections::VecDeque, future::pending, time::Duration};
 use ipc_proto::{
     UtcTime,
     control::{Response, Status},
-    worker::{DeviceId, Due, EventId, NextSession, Push, Stage, WorkerConfig},
+    worker::{DeviceId, Due, EventId, NextSession, Push, RetryState, Stage, WorkerConfig},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -115,6 +118,8 @@ pub struct Hub {
     process: status::Process,
     acting: action::Acting,
     guard: guard::Watch,
+    schedule: schedule::Timers,
+    spread: spread::Spread,
     store_trouble: Option<CommitError>,
 }
 
@@ -130,6 +135,7 @@ impl Hub {
         let Parts { settings, device, state, store, launcher, news, warnings, progress, status } = parts;
         // A retry that was due before a restart stays due: only what is new brings it forward.
         let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
+        let spread = spread::Spread::of(&state, &settings);
         let clock_synchronised = clock::is_synchronised(&settings.clock.synchronised, UtcTime::now());
         Self {
             clock_synchronised,
@@ -161,6 +167,8 @@ impl Hub {
             process: status::Process::default(),
             acting: action::Acting::default(),
             guard: guard::Watch::default(),
+            schedule: schedule::Timers::default(),
+            spread,
             store_trouble: None,
         }
     }
@@ -170,6 +178,7 @@ impl Hub {
         self.refresh_config();
         self.resume_action();
         self.watch_guard();
+        self.watch_schedule();
         self.start_jobs();
         let mut backups = interval(Duration::from_secs(86_400));
         // The first one counts as taken: a backup is made a moment after the start, when the start is done.
@@ -178,7 +187,9 @@ impl Hub {
         let mut clock_looks = interval(Duration::from_millis(self.settings.timing.heartbeat_ms.into()));
         clock_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let wake = [self.acting.alarm.at(), self.guard.alarm.at()].into_iter().flatten().min();
+            let alarms =
+                [self.acting.alarm.at(), self.guard.alarm.at(), self.schedule.next(), self.spread.until()];
+            let wake = alarms.into_iter().flatten().min();
             tokio::select! {
                 command = commands.recv() => match command {
                     None | Some(Command::Shutdown) => break,
@@ -225,6 +236,12 @@ impl Hub {
         }
         if self.guard.alarm.rings() {
             self.check_guard();
+        }
+        if self.schedule.rings() {
+            self.jobs_of_people.push_front(Job::Scheduled);
+        }
+        if self.spread.ends() {
+            self.due_may_change();
         }
     }
 
@@ -291,6 +308,7 @@ impl Hub {
     /// Follows committed writes in memory, and tells the worker what they change for it.
     fn follow(&mut self, writes: &[Write]) {
         let url = self.state.acs_url().to_owned();
+        let (failures, means) = (self.state.retry().count, trust::means(&self.state.layers));
         self.state.follow(writes);
         if writes.contains(&Write::Reset)
             && let Ok(factory) = self.settings.factory.values()
@@ -299,9 +317,11 @@ impl Hub {
         }
         self.last_event_id = self.last_event_id.max(self.state.newest_event().0);
         self.nudged |= self.state.acs_url() != url;
+        self.nudged |= failures > 0 && trust::means(&self.state.layers) != means;
         self.refresh_config();
         self.watch_action();
         self.watch_guard();
+        self.watch_schedule();
     }
 
     fn finish(&mut self, then: Then, result: Result<(), CommitError>) {
@@ -328,6 +348,7 @@ impl Hub {
                 // Together with the counts that it changed.
                 self.state.last_session = Some(record);
                 self.tell_due();
+                self.schedule_after_session();
                 self.act_after_session();
                 self.check_guard();
                 return;
@@ -344,7 +365,7 @@ impl Hub {
             }
             Then::Recorded(client) => self.recorded(client, result),
             Then::Act(client) => self.act(client, result),
-            Then::Reset(client) => self.was_reset(&client, result),
+            Then::Reset(client) => self.was_reset(client.as_ref(), result),
             Then::RolledBack(_) => self.session_at_once(),
             Then::Confirmed(client, note) => client.answer(match result {
                 Ok(()) => Response::Done(vec![note]),
@@ -387,24 +408,15 @@ impl Hub {
     }
 
     fn due(&self) -> Due {
+        if self.spread.until().is_some() {
+            return Due { events: false, fresh: false, retry: RetryState::default() };
+        }
         let newest = self.state.newest_event();
         let url = self.url_due();
         Due {
             events: !self.state.events.is_empty() || url.is_some(),
             fresh: self.nudged || newest > self.attempted || url == Some(true),
             retry: self.state.retry(),
-        }
-    }
-
-    /// Tells those who watch the status, if there is anyone and anything to tell.
-    fn show_status(&self) {
-        if self.watched.receiver_count() > 0 {
-            let now = Some(Box::new(self.status()));
-            self.watched.send_if_modified(|known| {
-                let changed = *known != now;
-                *known = now;
-                changed
-            });
         }
     }
 

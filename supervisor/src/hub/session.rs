@@ -9,15 +9,15 @@ use ipc_proto::{
     },
 };
 
-use super::state::State;
+use super::{
+    event_table::{self, Kept},
+    state::State,
+};
 use crate::{
     config::table::name,
     model::read::{Capture, Sources},
     store::{Fact, SessionRecord, StoredEvent, Write},
 };
-
-/// Most events of an Inform (EVT-16).
-const MAX_EVENTS: usize = 64;
 
 /// A session between its OpenSession and its end.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub struct OpenSession {
     pub started: UtcTime,
     /// The events of its Inform.
     events: Vec<Event>,
-    /// Not stored: kept only if the session ends before the ACS has it.
+    /// What the session was opened for, and not stored: stored if the session ends before the ACS has it, and
+    /// the event table keeps it.
     unstored: Option<EventId>,
     /// ConnectionRequestURL of its Inform.
     url: String,
@@ -39,9 +40,8 @@ pub struct OpenSession {
 }
 
 impl OpenSession {
-    /// Opens a session. A periodic or asked-for one adds 2 PERIODIC, which is not stored while all goes well; one
-    /// for a connection request adds 6 CONNECTION REQUEST, which is never stored and never retried. A
-    /// ConnectionRequestURL that the ACS does not have adds 4 VALUE CHANGE, as long as it does not have it.
+    /// Opens a session. A periodic or asked-for one adds 2 PERIODIC, one for a connection request 6 CONNECTION
+    /// REQUEST; neither is stored while all goes well. A ConnectionRequestURL that the ACS does not have adds 4 VALUE CHANGE, as long as it does not have it.
     /// Two ids from `next_event` on are used.
     pub fn open(state: &State, id: SessionId, why: Why, now: UtcTime, next_event: EventId) -> Self {
         let stored = state.events.iter().map(|StoredEvent { id, code, command_key }| Event {
@@ -49,26 +49,34 @@ impl OpenSession {
             code: *code,
             command_key: command_key.clone(),
         });
-        let periodic = matches!(why, Why::Periodic | Why::Asked)
-            && state.events.iter().all(|event| event.code != EventCode::Periodic);
-        let mut events: Vec<_> = stored.take(MAX_EVENTS - 2).collect();
-        let mut unstored = None;
-        if periodic {
-            let command_key = CommandKey::default();
-            events.push(Event { id: next_event, code: EventCode::Periodic, command_key });
-            unstored = Some(next_event);
-        }
-        if why == Why::ConnectionRequest {
-            let command_key = CommandKey::default();
-            events.push(Event { id: next_event, code: EventCode::ConnectionRequest, command_key });
-        }
+        let mut events: Vec<_> = stored.collect();
+        let mut add = |id, code| {
+            let one_more = event_table::is_one_more(code, events.iter().map(|event: &Event| event.code));
+            one_more.then(|| {
+                events.push(Event { id, code, command_key: CommandKey::default() });
+                id
+            })
+        };
+        let opened_for = match why {
+            Why::Periodic | Why::Asked => Some(EventCode::Periodic),
+            Why::ConnectionRequest => Some(EventCode::ConnectionRequest),
+            Why::Events | Why::Retry => None,
+        };
+        let unstored = opened_for.and_then(|code| add(next_event, code));
         if state.url_to_tell().is_some() {
-            let id = EventId(next_event.0 + 1);
-            events.push(Event { id, code: EventCode::ValueChange, command_key: CommandKey::default() });
+            add(EventId(next_event.0 + 1), EventCode::ValueChange);
         }
-        events.sort_by_key(|event| event.code.text());
+        let surplus = event_table::surplus(events.iter().map(|event| (event.id, event.code)));
+        events.retain(|event| !surplus.contains(&event.id));
+        events.sort_by_key(|event| event_table::place(event.code));
         let url = state.layers.text(name::CON_REQ_URL).to_owned();
         Self { id, started: now, events, unstored, url, refused: None, read: None, reads: 0 }
+    }
+
+    /// The events of its Inform.
+    #[cfg(test)]
+    pub fn events(&self) -> &[Event] {
+        &self.events
     }
 
     /// What the worker makes its Inform of.
@@ -150,7 +158,8 @@ impl OpenSession {
                     since_boot: retry.since_boot.saturating_add(1),
                 });
                 let unstored = self.events.iter().filter(|event| Some(event.id) == self.unstored);
-                writes.extend(unstored.map(|event| {
+                let kept = unstored.filter(|event| event_table::of(event.code).kept != Kept::No);
+                writes.extend(kept.map(|event| {
                     let Event { id, code, command_key } = event.clone();
                     Write::AddEvent(StoredEvent { id, code, command_key })
                 }));

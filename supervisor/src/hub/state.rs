@@ -9,6 +9,7 @@ use ipc_proto::{
     worker::{EventCode, EventId, RetryState},
 };
 
+use super::event_table;
 use crate::{
     config::{
         layers::{Candidate, Layers, Stored},
@@ -67,8 +68,7 @@ impl State {
                     self.last_session = None;
                 }
                 Write::Startup(..) | Write::Unsaved(..) => follow_layers(&mut self.layers, write),
-                Write::AddEvent(event) => self.events.push(event.clone()),
-                Write::RemoveEvent(id) => self.events.retain(|event| event.id != *id),
+                Write::AddEvent(_) | Write::RemoveEvent(_) => follow_events(&mut self.events, write),
                 Write::Fact(fact, value) => drop(self.facts.insert(*fact, value.clone())),
                 Write::Value(path, text) => self.tree.store_at(path, text),
                 Write::AddRow(table, number) => self.tree.add_at(table, *number),
@@ -122,17 +122,28 @@ impl State {
     }
 
     /// Completes writes that may change the configuration: another URL in force raises 0 BOOTSTRAP, and voids
-    /// the events that waited for the former ACS (EVT-04, EVT-06).
+    /// the events that waited for the former ACS (EVT-04, EVT-06). No more events are kept than an Inform holds.
     pub fn with_consequences(&self, mut writes: Vec<Write>, next_id: EventId) -> Vec<Write> {
         // A first start has its consequences in it.
         if writes.contains(&Write::Reset) {
             return writes;
         }
+        self.of_another_url(&mut writes, next_id);
+        if writes.iter().any(|write| matches!(write, Write::AddEvent(_))) {
+            let mut after = self.events.clone();
+            writes.iter().for_each(|write| follow_events(&mut after, write));
+            let surplus = event_table::surplus(after.iter().map(|event| (event.id, event.code)));
+            writes.extend(surplus.into_iter().map(Write::RemoveEvent));
+        }
+        writes
+    }
+
+    fn of_another_url(&self, writes: &mut Vec<Write>, next_id: EventId) {
         let mut after = self.layers.clone();
         writes.iter().for_each(|write| follow_layers(&mut after, write));
         let (before, now) = (self.fact(Fact::UrlInForce), after.text(name::ACS_URL));
         if before == now {
-            return writes;
+            return;
         }
         writes.retain(|write| !matches!(write, Write::AddEvent(event) if event.code == EventCode::Bootstrap));
         writes.push(Write::Fact(Fact::UrlInForce, now.to_owned()));
@@ -140,11 +151,20 @@ impl State {
             // Another ACS may speak what the former one did not (VER-06).
             writes.push(Write::Fact(Fact::FellBackTo, String::new()));
         }
-        let void = if before.is_empty() { EventCode::Bootstrap..=EventCode::Bootstrap } else { EVERY_CODE };
-        let voided = self.events.iter().filter(|event| void.contains(&event.code));
-        writes.extend(voided.map(|event| Write::RemoveEvent(event.id)));
+        if before.is_empty() {
+            writes.extend(event_table::void_for_the_first_acs(&self.events));
+        } else {
+            writes.extend(event_table::void_for_another_acs(&self.events));
+        }
         writes.push(event(next_id, EventCode::Bootstrap));
-        writes
+    }
+}
+
+fn follow_events(events: &mut Vec<StoredEvent>, write: &Write) {
+    match write {
+        Write::AddEvent(event) => events.push(event.clone()),
+        Write::RemoveEvent(id) => events.retain(|event| event.id != *id),
+        _ => {}
     }
 }
 
@@ -157,8 +177,6 @@ fn follow_layers(layers: &mut Layers, write: &Write) {
         _ => {}
     }
 }
-
-const EVERY_CODE: std::ops::RangeInclusive<EventCode> = EventCode::Bootstrap..=EventCode::Periodic;
 
 /// Records an event without a CommandKey.
 pub fn event(id: EventId, code: EventCode) -> Write {

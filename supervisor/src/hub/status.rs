@@ -8,6 +8,7 @@ use ipc_proto::{
         AcsState, AcsStatus, Change, ConfigRow, LastSession, ParameterRow, Source, Status, WorkerState,
         WorkerStatus,
     },
+    worker::NextSession,
 };
 
 use super::Hub;
@@ -58,6 +59,25 @@ impl Process {
 }
 
 impl Hub {
+    /// Tells those who watch the status, if there is anyone and anything to tell.
+    pub(super) fn show_status(&self) {
+        if self.watched.receiver_count() > 0 {
+            let now = Some(Box::new(self.status()));
+            self.watched.send_if_modified(|known| {
+                let changed = *known != now;
+                *known = now;
+                changed
+            });
+        }
+    }
+
+    /// The next session: of a timer of the worker's, or the first one after a boot.
+    fn earliest_session(&self) -> Option<NextSession> {
+        let has_acs = self.config.as_ref().is_some_and(|config| config.acs.is_some());
+        let spread = self.spread.next_session().filter(|_| has_acs);
+        self.next_session.into_iter().chain(spread).min_by_key(|next| next.at)
+    }
+
     pub(super) fn status(&self) -> Status {
         let mut warnings = self.warnings.clone();
         let trouble = self.store_trouble.as_ref().map(ToString::to_string);
@@ -72,7 +92,7 @@ impl Hub {
             acs: self.acs_status(),
             last_session: self.state.last_session.as_ref().map(last_session),
             open_session: self.session.as_ref().map(|open| open.started),
-            next_session: self.next_session,
+            next_session: self.earliest_session(),
             retry_count: self.state.retry().count,
             worker: self.worker_status(),
             connection_request_problem: self.connection_request_problem(),

@@ -22,6 +22,7 @@ use super::{
 use crate::model::tree::Tree;
 
 mod actions;
+mod device_rpcs;
 mod guard;
 
 struct Bench {
@@ -403,6 +404,34 @@ fn a_new_url_brings_the_next_attempt_forward_once() {
             (codes(&opened.events), opened.retry_count),
             (vec![EventCode::Bootstrap, EventCode::Boot], 1)
         );
+    });
+}
+
+#[test]
+fn another_login_or_trust_after_a_failure_brings_the_next_attempt_forward_once() {
+    run(async {
+        let pin = "ab".repeat(32);
+        for (name, value, forward) in [
+            ("cwmp.acs_username", "joe", true),
+            ("cwmp.acs_password", "secret", true),
+            ("cwmp.acs_cert_sha256", &*pin, true),
+            ("cwmp.provisioning_code", "A", false),
+        ] {
+            let bench = Bench::new();
+            let mut worker = bench.worker(1).await;
+            let session = worker.open(Why::Events).await.session;
+            worker.close(session, tcp_failure()).await;
+            while worker.due().await.retry.count != 1 {}
+            bench.set(name, value).await;
+            bench.apply().await;
+            let mut fresh = false;
+            while let Ok(message) = worker.messages.try_recv() {
+                if let ToWorker::Push(Push::Due(due)) = message {
+                    fresh |= due.fresh;
+                }
+            }
+            assert_eq!(fresh, forward, "{name}");
+        }
     });
 }
 

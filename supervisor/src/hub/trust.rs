@@ -84,6 +84,13 @@ impl Hub {
     }
 }
 
+/// What the ACS is believed by and believes us by: once that is another after a failure, the next attempt need not
+/// wait (DECISIONS 13).
+pub fn means(layers: &Layers) -> Vec<String> {
+    let login = [name::ACS_USERNAME, name::ACS_PASSWORD];
+    FILES.into_iter().chain(login).map(|name| layers.text(name).to_owned()).collect()
+}
+
 const FILES: [&str; 4] = [name::CA_FILE, name::CLIENT_CERT, name::CLIENT_KEY, name::ACS_CERT_SHA256];
 
 /// Whom the worker is to believe; what cannot be read is left out and logged, and the session then says what is missing.

@@ -90,11 +90,13 @@ pub enum Fact {
     ResetUnfinished,
     /// The version of CWMP that the URL in force fell back to; empty: none (DECISIONS 14).
     FellBackTo,
+    /// The ScheduleInforms that wait for their time, as JSON; empty: none.
+    Scheduled,
 }
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::Root, "root"),
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
@@ -113,6 +115,7 @@ impl Fact {
         (Self::Guard, "guard"),
         (Self::ResetUnfinished, "reset_unfinished"),
         (Self::FellBackTo, "fell_back_to"),
+        (Self::Scheduled, "scheduled"),
     ];
 
     /// What a factory reset leaves: who the device is.

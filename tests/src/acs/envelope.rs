@@ -55,6 +55,19 @@ pub fn rpc(name: &str) -> Envelope {
     Envelope::Body(format!("<cwmp:{name}/>"))
 }
 
+/// `Reboot` with its CommandKey.
+pub fn reboot(command_key: &str) -> Envelope {
+    Envelope::Body(format!("<cwmp:Reboot><CommandKey>{}</CommandKey></cwmp:Reboot>", escaped(command_key)))
+}
+
+/// `ScheduleInform` in so many seconds, with its CommandKey.
+pub fn schedule_inform(delay_seconds: u32, command_key: &str) -> Envelope {
+    Envelope::Body(format!(
+        "<cwmp:ScheduleInform><DelaySeconds>{delay_seconds}</DelaySeconds><CommandKey>{}</CommandKey></cwmp:ScheduleInform>",
+        escaped(command_key)
+    ))
+}
+
 /// A CWMP fault of the ACS (8000 to 8006) as the content of a body.
 pub fn fault(code: u32, text: &str) -> String {
     format!(

@@ -4,12 +4,12 @@ use super::*;
 use ipc_proto::control::WaitingFor;
 
 /// The action writes a line into this file of the device's directory and ends as told.
-fn script(dir: &Path, end: &str) -> Vec<String> {
+pub fn script(dir: &Path, end: &str) -> Vec<String> {
     let script = format!("echo run >> {}/ran; {end}", dir.display());
     ["/bin/sh", "-c", &script].map(str::to_owned).to_vec()
 }
 
-fn runs(bench: &Bench) -> usize {
+pub fn runs(bench: &Bench) -> usize {
     std::fs::read_to_string(bench.dir.path().join("ran")).unwrap_or_default().lines().count()
 }
 
