@@ -5,5 +5,7 @@ pub mod limits;
 pub mod objects;
 pub mod read;
 pub mod schema;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 pub mod tree;
