@@ -5,6 +5,8 @@ mod connection_request;
 mod driver;
 mod http;
 mod link;
+#[cfg(test)]
+mod proof;
 mod rpc;
 mod session;
 mod soap;

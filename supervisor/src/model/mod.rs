@@ -6,5 +6,7 @@ pub mod objects;
 pub mod read;
 pub mod root;
 pub mod schema;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 pub mod tree;
