@@ -1,13 +1,19 @@
 //! GetRPCMethods: the methods that this CPE has, and those that the ACS has (TR-069 A.3.1.1).
 
-use super::{get_parameter_names, get_parameter_values, set_parameter_values};
+use super::{add_object, delete_object, get_parameter_names, get_parameter_values, set_parameter_values};
 use crate::soap::{EnvelopeWriter, Head};
 
 /// The method's name.
 pub const NAME: &str = "GetRPCMethods";
 
-const METHODS: [&str; 4] =
-    [NAME, set_parameter_values::NAME, get_parameter_values::NAME, get_parameter_names::NAME];
+const METHODS: [&str; 6] = [
+    NAME,
+    set_parameter_values::NAME,
+    get_parameter_values::NAME,
+    get_parameter_names::NAME,
+    add_object::NAME,
+    delete_object::NAME,
+];
 
 /// Writes our own request for the methods of the ACS.
 pub fn encode_request(head: Head<'_>) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The RPCs of TR-069 annex A: what the ACS asks, and what we answer, each in a file of its own.
 
+pub mod add_object;
+pub mod delete_object;
 pub mod fault;
 pub mod get_parameter_names;
 pub mod get_parameter_values;
@@ -13,8 +15,8 @@ mod tests;
 use ipc_proto::{
     Fault, FaultCode,
     path::MAX_PATH,
-    text::check_chars,
-    worker::{Query, Read, SessionId},
+    text::{ParameterKey, check_chars},
+    worker::{Query, Read, RowChange, SessionId, SetStatus},
 };
 
 use crate::soap::{Element, Namespace};
@@ -45,6 +47,19 @@ pub enum Request {
     Read(Read),
     /// SetParameterValues
     SetParameterValues(SetParameterValues),
+    /// AddObject or DeleteObject.
+    ChangeRow(ChangeRow),
+}
+
+/// The arguments of AddObject and DeleteObject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRow {
+    /// Which of the two.
+    pub change: RowChange,
+    /// The table to add to, or the row to delete; the supervisor judges it.
+    pub name: String,
+    /// Empty when the request has none.
+    pub parameter_key: ParameterKey,
 }
 
 impl Message {
@@ -66,6 +81,8 @@ impl Message {
             (true, set_parameter_values::NAME) => {
                 set_parameter_values::decode(body).map(Request::SetParameterValues)
             }
+            (true, add_object::NAME) => add_object::decode(body).map(Request::ChangeRow),
+            (true, delete_object::NAME) => delete_object::decode(body).map(Request::ChangeRow),
             (true, name) => return refused(FaultCode::MethodNotSupported, name),
             (_, name) => {
                 return refused(FaultCode::MethodNotSupported, &format!("{name} is in no CWMP namespace"));
@@ -81,6 +98,10 @@ impl Message {
             Self::Request(Request::Read(Read::Values(_))) => get_parameter_values::NAME.to_owned(),
             Self::Request(Request::Read(Read::Names { .. })) => get_parameter_names::NAME.to_owned(),
             Self::Request(Request::SetParameterValues(_)) => set_parameter_values::NAME.to_owned(),
+            Self::Request(Request::ChangeRow(row)) => match row.change {
+                RowChange::Add => add_object::NAME.to_owned(),
+                RowChange::Delete => delete_object::NAME.to_owned(),
+            },
             Self::Refused(_) => "a request".to_owned(),
             Self::InformResponse => "InformResponse".to_owned(),
             Self::Response(name) => name.clone(),
@@ -98,6 +119,9 @@ impl Request {
             Self::SetParameterValues(set) => {
                 Some(Query::Set { session, values: set.values, parameter_key: set.parameter_key })
             }
+            Self::ChangeRow(ChangeRow { change, name, parameter_key }) => {
+                Some(Query::Row { session, change, name, parameter_key })
+            }
         }
     }
 }
@@ -105,6 +129,25 @@ impl Request {
 /// The argument of that name, or fault 9003.
 fn argument<'a>(rpc: &'a Element, name: &str) -> Result<&'a Element, Fault> {
     rpc.child(name).ok_or_else(|| invalid(&format!("{} without {name}", rpc.name)))
+}
+
+fn change_row(rpc: &Element, change: RowChange) -> Result<ChangeRow, Fault> {
+    let name = path(argument(rpc, "ObjectName")?)?;
+    Ok(ChangeRow { change, name, parameter_key: parameter_key(rpc)? })
+}
+
+/// The ParameterKey of a request that changes something; empty when there is none.
+fn parameter_key(rpc: &Element) -> Result<ParameterKey, Fault> {
+    let key = rpc.child("ParameterKey").map_or("", |key| &key.text);
+    ParameterKey::new(key).map_err(|e| invalid(&format!("a ParameterKey of {e}")))
+}
+
+/// Status as it stands in a response.
+fn status(status: SetStatus) -> &'static str {
+    match status {
+        SetStatus::Applied => "0",
+        SetStatus::Later => "1",
+    }
 }
 
 fn invalid(detail: &str) -> Fault {

@@ -109,6 +109,8 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         golden!("get_parameter_values_response", answer(ListKind::Values, 9, &[page(&pages), page(&second)])),
         golden!("get_parameter_values_response_empty", answer(ListKind::Values, 0, &[])),
         golden!("set_parameter_values_response", set_parameter_values::encode(id, SetStatus::Later)),
+        golden!("add_object_response", add_object::encode(id, 4_294_967_294, SetStatus::Applied)),
+        golden!("delete_object_response", delete_object::encode(id, SetStatus::Applied)),
         golden!("fault", fault::encode(Head::default(), &Fault::new(FaultCode::MethodNotSupported, "X_Fly"))),
         golden!("fault_set_parameter_values", fault::encode(id, &bad)),
         golden!("fault_must_understand", fault::encode_must_understand(id, "Foo")),
@@ -266,6 +268,25 @@ fn set_parameter_values_without_its_parts() {
         "<ParameterList><a><Name>n</Name><Value><b/></Value></a></ParameterList>".to_owned(),
     ] {
         assert_eq!(refusal(&set(&bad)), FaultCode::InvalidArguments, "{bad}");
+    }
+}
+
+#[test]
+fn add_object_and_delete_object_are_read() {
+    for (method, change) in [("AddObject", RowChange::Add), ("DeleteObject", RowChange::Delete)] {
+        let rpc = |inside: &str| format!("<w:{method}>{inside}</w:{method}>");
+        let Message::Request(Request::ChangeRow(row)) =
+            decode(&rpc("<ObjectName>\n Device.T.3.\n</ObjectName><ParameterKey>k</ParameterKey>"))
+        else {
+            panic!()
+        };
+        assert_eq!((row.change, &*row.name, row.parameter_key.as_str()), (change, "Device.T.3.", "k"));
+        let long = format!("<ObjectName>{}.</ObjectName><ParameterKey/>", "x".repeat(256));
+        assert_eq!(refusal(&rpc(&long)), FaultCode::InvalidParameterName);
+        let key =
+            format!("<ObjectName>Device.T.</ObjectName><ParameterKey>{}</ParameterKey>", "x".repeat(33));
+        assert_eq!(refusal(&rpc(&key)), FaultCode::InvalidArguments);
+        assert_eq!(refusal(&rpc("<ParameterKey/>")), FaultCode::InvalidArguments);
     }
 }
 

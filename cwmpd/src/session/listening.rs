@@ -2,7 +2,7 @@
 
 use ipc_proto::{
     CwmpVersion,
-    worker::{Outcome, Read, Reply, SessionId, Stage},
+    worker::{Outcome, Read, Reply, RowChange, SessionId, Stage},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     rpc::{
-        Message, Request,
+        Message, Request, add_object, delete_object,
         fault::{self, AcsFault},
         get_rpc_methods,
         list_answer::{ListAnswer, ListKind},
@@ -52,6 +52,8 @@ pub struct Executing {
 enum Executed {
     List(ListKind),
     Set,
+    Add,
+    Delete,
 }
 
 impl Listening {
@@ -159,6 +161,8 @@ impl Listening {
             Request::Read(Read::Values(_)) => Executed::List(ListKind::Values),
             Request::Read(Read::Names { .. }) => Executed::List(ListKind::Names),
             Request::SetParameterValues(_) => Executed::Set,
+            Request::ChangeRow(row) if row.change == RowChange::Add => Executed::Add,
+            Request::ChangeRow(_) => Executed::Delete,
         };
         let told = Told::asked(&request);
         let query = request.query(self.session).map(Action::Query);
@@ -189,6 +193,14 @@ impl Executing {
             }
             (Executed::Set, Reply::Set(status)) => {
                 let answer = set_parameter_values::encode(head, status);
+                self.after.respond(answer, Some(told))
+            }
+            (Executed::Add, Reply::Added(number, status)) => {
+                let answer = add_object::encode(head, number, status);
+                self.after.respond(answer, Some(told))
+            }
+            (Executed::Delete, Reply::Set(status)) => {
+                let answer = delete_object::encode(head, status);
                 self.after.respond(answer, Some(told))
             }
             (_, Reply::Fault(f)) => {

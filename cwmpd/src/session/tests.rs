@@ -157,7 +157,10 @@ fn get_rpc_methods_lists_what_is_built() {
     let talk = Talk::informed(inform_response()).hears(envelope("x1", "", "<c:GetRPCMethods/>"));
     let (id, name, text) = talk.posted();
     assert_eq!((id.as_deref(), name.as_str()), (Some("x1"), "GetRPCMethodsResponse"));
-    assert_eq!(text, "GetRPCMethodsSetParameterValuesGetParameterValuesGetParameterNames");
+    assert_eq!(
+        text,
+        "GetRPCMethodsSetParameterValuesGetParameterValuesGetParameterNamesAddObjectDeleteObject"
+    );
     assert_eq!(talk.hears(status(204)).outcome(), &Outcome::Succeeded);
 }
 

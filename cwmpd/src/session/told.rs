@@ -42,6 +42,7 @@ impl Told {
                 let path = if path.is_empty() { "everything" } else { path };
                 format!("{path}{}", if *next_level { ", next level" } else { "" })
             }
+            Request::ChangeRow(row) => row.name.clone(),
             Request::SetParameterValues(set) => names(set.values.iter().map(|value| value.name.as_str())),
         };
         Self { what: Message::Request(request.clone()).name(), detail: clean(&detail, MAX_TEXT - 200) }
@@ -52,8 +53,10 @@ impl Told {
         let done = match reply {
             Reply::Prepared { count: 1, .. } => "1 entry".to_owned(),
             Reply::Prepared { count, .. } => format!("{count} entries"),
-            Reply::Set(SetStatus::Applied) => "set, status 0".to_owned(),
-            Reply::Set(SetStatus::Later) => "set, status 1".to_owned(),
+            Reply::Set(SetStatus::Applied) => "done, status 0".to_owned(),
+            Reply::Set(SetStatus::Later) => "done, status 1".to_owned(),
+            Reply::Added(number, SetStatus::Applied) => format!("row {number}, status 0"),
+            Reply::Added(number, SetStatus::Later) => format!("row {number}, status 1"),
             Reply::Fault(fault) => fault_text(fault),
             _ => "not done".to_owned(),
         };

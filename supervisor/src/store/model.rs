@@ -30,6 +30,11 @@ pub fn remove_row(db: &Connection, table: &str, number: u32, default: bool) -> R
     use_up(db, table, number)
 }
 
+/// Forgets all of it.
+pub fn reset(db: &Connection) -> Result<()> {
+    db.execute_batch("DELETE FROM model_value; DELETE FROM object_row; DELETE FROM next_number;")
+}
+
 fn put_row(db: &Connection, table: &str, number: u32, present: bool) -> Result<()> {
     db.prepare_cached("INSERT OR REPLACE INTO object_row (path, present) VALUES (?1, ?2)")?
         .execute(params![format!("{table}{number}."), present])

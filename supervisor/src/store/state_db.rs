@@ -383,6 +383,7 @@ fn put(db: &Connection, layer: &str, name: &str, value: Option<&Stored>) -> rusq
 
 fn reset(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("DELETE FROM startup; DELETE FROM unsaved; DELETE FROM event;")?;
+    model::reset(db)?;
     let [a, b, c, d] = Fact::IDENTITY.map(Fact::key);
     db.execute("DELETE FROM fact WHERE name NOT IN (?1, ?2, ?3, ?4)", params![a, b, c, d])?;
     db.execute("INSERT INTO fact (name, value) VALUES (?1, '1')", [Fact::ResetUnfinished.key()]).map(drop)

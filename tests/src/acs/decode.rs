@@ -111,6 +111,14 @@ pub fn set_status(text: &str) -> u32 {
         .expect("Status is a number")
 }
 
+/// Decodes the InstanceNumber of an AddObjectResponse whose Status is 0.
+pub fn added(text: &str) -> u32 {
+    let document = parse(text);
+    let response = body_child(&document, "AddObjectResponse");
+    assert_eq!(text_of(response, "Status"), "0");
+    text_of(response, "InstanceNumber").parse().expect("InstanceNumber is a number")
+}
+
 /// Decodes a fault.
 pub fn fault(text: &str) -> Fault {
     let document = parse(text);

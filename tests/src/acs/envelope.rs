@@ -50,6 +50,15 @@ pub fn set_parameter_values(values: &[(&str, &str, &str)], parameter_key: &str) 
     ))
 }
 
+/// `AddObject` of a table or `DeleteObject` of a row.
+pub fn change_row(method: &str, name: &str, parameter_key: &str) -> Envelope {
+    Envelope::Body(format!(
+        "<cwmp:{method}><ObjectName>{}</ObjectName><ParameterKey>{}</ParameterKey></cwmp:{method}>",
+        escaped(name),
+        escaped(parameter_key)
+    ))
+}
+
 /// An RPC without arguments, by its name, known to the standard or not.
 pub fn rpc(name: &str) -> Envelope {
     Envelope::Body(format!("<cwmp:{name}/>"))
