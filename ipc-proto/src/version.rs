@@ -27,8 +27,9 @@ impl Protocol {
     /// `tests/golden.rs` fails otherwise.
     pub const fn number(self) -> u16 {
         match self {
+            // 5: attributes.
             // 4: packed pages, rows, versions, the ACS's address, the clock, 4 VALUE CHANGE.
-            Self::Worker => 4,
+            Self::Worker => 5,
             // 2: logs, the worker's configuration, a status that is watched.
             // 3: reboot, factory reset, changes that are undone, what waits.
             Self::Control => 3,

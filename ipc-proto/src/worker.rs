@@ -14,6 +14,7 @@ use crate::{
     text::{CommandKey, ParameterKey},
 };
 pub use crate::{
+    attributes::{Attributes, Notification, SetAttributes},
     outcome::{Failure, Outcome, Stage},
     set_values::{DeclaredType, SetStatus, SetValue},
 };
@@ -244,6 +245,13 @@ pub enum Query {
         /// Stored when it succeeds.
         parameter_key: ParameterKey,
     },
+    /// SetParameterAttributes, all or nothing. Committed, then `Done`, or `Fault`.
+    SetAttributes {
+        /// The open session.
+        session: SessionId,
+        /// In the order of the request: a later one counts over an earlier one.
+        attributes: Vec<SetAttributes>,
+    },
 }
 
 /// What is to happen to a row of a table.
@@ -283,6 +291,8 @@ pub enum Read {
         /// Children only.
         next_level: bool,
     },
+    /// GetParameterAttributes: names as the ACS sent them.
+    Attributes(Vec<String>),
 }
 
 /// The supervisor's answer to a query.
@@ -398,6 +408,8 @@ pub enum Page {
     Values(Listing<ParamType>),
     /// Of `Read::Names`: no values; whether it can be set, or takes AddObject or DeleteObject.
     Names(Listing<bool>),
+    /// Of `Read::Attributes`: no values.
+    Attributes(Listing<Attributes>),
 }
 
 /// What the worker says without wanting an answer.

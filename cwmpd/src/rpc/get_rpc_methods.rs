@@ -1,16 +1,21 @@
 //! GetRPCMethods: the methods that this CPE has, and those that the ACS has (TR-069 A.3.1.1).
 
-use super::{add_object, delete_object, get_parameter_names, get_parameter_values, set_parameter_values};
+use super::{
+    add_object, delete_object, get_parameter_attributes, get_parameter_names, get_parameter_values,
+    set_parameter_attributes, set_parameter_values,
+};
 use crate::soap::{EnvelopeWriter, Head};
 
 /// The method's name.
 pub const NAME: &str = "GetRPCMethods";
 
-const METHODS: [&str; 6] = [
+const METHODS: [&str; 8] = [
     NAME,
     set_parameter_values::NAME,
     get_parameter_values::NAME,
     get_parameter_names::NAME,
+    set_parameter_attributes::NAME,
+    get_parameter_attributes::NAME,
     add_object::NAME,
     delete_object::NAME,
 ];

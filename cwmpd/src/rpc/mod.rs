@@ -3,11 +3,13 @@
 pub mod add_object;
 pub mod delete_object;
 pub mod fault;
+pub mod get_parameter_attributes;
 pub mod get_parameter_names;
 pub mod get_parameter_values;
 pub mod get_rpc_methods;
 pub mod inform;
 pub mod list_answer;
+pub mod set_parameter_attributes;
 pub mod set_parameter_values;
 #[cfg(test)]
 mod tests;
@@ -16,7 +18,7 @@ use ipc_proto::{
     Fault, FaultCode,
     path::MAX_PATH,
     text::{ParameterKey, check_chars},
-    worker::{Query, Read, RowChange, SessionId, SetStatus},
+    worker::{Query, Read, RowChange, SessionId, SetAttributes, SetStatus},
 };
 
 use crate::soap::{Element, Namespace};
@@ -43,12 +45,14 @@ pub enum Message {
 pub enum Request {
     /// GetRPCMethods
     GetRpcMethods,
-    /// GetParameterValues or GetParameterNames.
+    /// GetParameterValues, GetParameterNames or GetParameterAttributes.
     Read(Read),
     /// SetParameterValues
     SetParameterValues(SetParameterValues),
     /// AddObject or DeleteObject.
     ChangeRow(ChangeRow),
+    /// SetParameterAttributes
+    SetParameterAttributes(Vec<SetAttributes>),
 }
 
 /// The arguments of AddObject and DeleteObject.
@@ -83,6 +87,12 @@ impl Message {
             }
             (true, add_object::NAME) => add_object::decode(body).map(Request::ChangeRow),
             (true, delete_object::NAME) => delete_object::decode(body).map(Request::ChangeRow),
+            (true, set_parameter_attributes::NAME) => {
+                set_parameter_attributes::decode(body).map(Request::SetParameterAttributes)
+            }
+            (true, get_parameter_attributes::NAME) => {
+                get_parameter_attributes::decode(body).map(Request::Read)
+            }
             (true, name) => return refused(FaultCode::MethodNotSupported, name),
             (_, name) => {
                 return refused(FaultCode::MethodNotSupported, &format!("{name} is in no CWMP namespace"));
@@ -97,6 +107,8 @@ impl Message {
             Self::Request(Request::GetRpcMethods) => get_rpc_methods::NAME.to_owned(),
             Self::Request(Request::Read(Read::Values(_))) => get_parameter_values::NAME.to_owned(),
             Self::Request(Request::Read(Read::Names { .. })) => get_parameter_names::NAME.to_owned(),
+            Self::Request(Request::Read(Read::Attributes(_))) => get_parameter_attributes::NAME.to_owned(),
+            Self::Request(Request::SetParameterAttributes(_)) => set_parameter_attributes::NAME.to_owned(),
             Self::Request(Request::SetParameterValues(_)) => set_parameter_values::NAME.to_owned(),
             Self::Request(Request::ChangeRow(row)) => match row.change {
                 RowChange::Add => add_object::NAME.to_owned(),
@@ -122,6 +134,7 @@ impl Request {
             Self::ChangeRow(ChangeRow { change, name, parameter_key }) => {
                 Some(Query::Row { session, change, name, parameter_key })
             }
+            Self::SetParameterAttributes(attributes) => Some(Query::SetAttributes { session, attributes }),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         fault::{self, AcsFault},
         get_rpc_methods,
         list_answer::{ListAnswer, ListKind},
-        set_parameter_values,
+        set_parameter_attributes, set_parameter_values,
     },
     soap::Head,
 };
@@ -54,6 +54,7 @@ enum Executed {
     Set,
     Add,
     Delete,
+    SetAttributes,
 }
 
 impl Listening {
@@ -160,6 +161,8 @@ impl Listening {
             }
             Request::Read(Read::Values(_)) => Executed::List(ListKind::Values),
             Request::Read(Read::Names { .. }) => Executed::List(ListKind::Names),
+            Request::Read(Read::Attributes(_)) => Executed::List(ListKind::Attributes),
+            Request::SetParameterAttributes(_) => Executed::SetAttributes,
             Request::SetParameterValues(_) => Executed::Set,
             Request::ChangeRow(row) if row.change == RowChange::Add => Executed::Add,
             Request::ChangeRow(_) => Executed::Delete,
@@ -201,6 +204,10 @@ impl Executing {
             }
             (Executed::Delete, Reply::Set(status)) => {
                 let answer = delete_object::encode(head, status);
+                self.after.respond(answer, Some(told))
+            }
+            (Executed::SetAttributes, Reply::Done) => {
+                let answer = set_parameter_attributes::encode(head);
                 self.after.respond(answer, Some(told))
             }
             (_, Reply::Fault(f)) => {

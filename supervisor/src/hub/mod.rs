@@ -14,6 +14,7 @@ mod connection_request;
 mod guard;
 mod job;
 mod log;
+mod notification;
 mod people;
 mod session;
 mod snapshot;
@@ -44,7 +45,7 @@ use self::{
 };
 use crate::{
     launch::{Launcher, News},
-    model::read::Sources,
+    model::{attributes::Change, read::Sources},
     settings::Settings,
     store::{CommitError, Store, Write},
     test_points,
@@ -102,6 +103,8 @@ pub struct Hub {
     clock_synchronised: bool,
     next_session: Option<NextSession>,
     knocking: connection_request::Knocking,
+    /// What the latest session had to tell of changed values.
+    attempted_changes: Vec<Change>,
     /// The newest event that an attempt has carried.
     attempted: EventId,
     /// What the worker was last told of what is due.
@@ -151,6 +154,7 @@ impl Hub {
             trust: trust::Kept::default(),
             next_session: None,
             knocking: connection_request::Knocking::default(),
+            attempted_changes: Vec::new(),
             attempted,
             told: None,
             nudged: false,
@@ -383,10 +387,10 @@ impl Hub {
 
     fn due(&self) -> Due {
         let newest = self.state.newest_event();
-        let url = self.url_due();
+        let change = self.change_due();
         Due {
-            events: !self.state.events.is_empty() || url.is_some(),
-            fresh: self.nudged || newest > self.attempted || url == Some(true),
+            events: !self.state.events.is_empty() || change.is_some(),
+            fresh: self.nudged || newest > self.attempted || change == Some(true),
             retry: self.state.retry(),
         }
     }
@@ -415,6 +419,7 @@ fn sources<'a>(state: &'a State, device: &'a DeviceId, settings: &'a Settings) -
         device,
         settings: &settings.device,
         parameter_key: state.fact(crate::store::Fact::ParameterKey),
+        attributes: &state.attributes,
     }
 }
 
