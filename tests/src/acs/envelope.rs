@@ -56,8 +56,11 @@ pub fn get_parameter_attributes(names: &[&str]) -> Envelope {
     Envelope::Body(body.replace("GetParameterValues", "GetParameterAttributes"))
 }
 
-/// `SetParameterAttributes` of (name, Notification, AccessList), each of the two only where it is to change.
-pub fn set_parameter_attributes(entries: &[(&str, Option<&str>, Option<&[&str]>)]) -> Envelope {
+/// Name, Notification and AccessList, each of the two only where it is to change.
+pub type AttributeEntry<'a> = (&'a str, Option<&'a str>, Option<&'a [&'a str]>);
+
+/// `SetParameterAttributes` of these.
+pub fn set_parameter_attributes(entries: &[AttributeEntry<'_>]) -> Envelope {
     let items: String = entries
         .iter()
         .map(|(name, notification, list)| {
