@@ -25,6 +25,8 @@ pub enum FaultCode {
     InvalidParameterValue = 9007,
     /// 9008: the parameter cannot be written.
     NonWritableParameter = 9008,
+    /// 9009: changes of that parameter cannot be told at once.
+    NotificationRejected = 9009,
 }
 
 impl FaultCode {
@@ -45,6 +47,7 @@ impl FaultCode {
             Self::InvalidParameterType => "Invalid parameter type",
             Self::InvalidParameterValue => "Invalid parameter value",
             Self::NonWritableParameter => "Attempt to set a non-writable parameter",
+            Self::NotificationRejected => "Notification request rejected",
         }
     }
 

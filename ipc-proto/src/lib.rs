@@ -4,6 +4,7 @@
 //! between `cwmp-supervisor` and `cwmpctl`. Both open with a [`version::Hello`] of hand-laid bytes and go on
 //! with length-delimited bincode frames, which [`channel`] sends and receives, typed by direction.
 
+pub mod attributes;
 pub mod channel;
 pub mod codec;
 pub mod control;

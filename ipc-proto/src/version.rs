@@ -28,7 +28,7 @@ impl Protocol {
     pub const fn number(self) -> u16 {
         match self {
             // 4: packed pages, rows, versions, the ACS's address, the clock, 4 VALUE CHANGE,
-            // what the device is told to do.
+            // what the device is told to do, attributes.
             Self::Worker => 4,
             // 2: logs, the worker's configuration, a status that is watched.
             // 3: reboot, factory reset, changes that are undone, what waits.

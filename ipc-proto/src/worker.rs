@@ -14,6 +14,7 @@ use crate::{
     text::{CommandKey, ParameterKey},
 };
 pub use crate::{
+    attributes::{Attributes, Notification, SetAttributes},
     event::{Event, EventCode, EventId},
     outcome::{Failure, Outcome, Stage},
     set_values::{DeclaredType, RowChange, SetStatus, SetValue},
@@ -262,6 +263,13 @@ pub enum Query {
         /// Of its M ScheduleInform.
         command_key: CommandKey,
     },
+    /// SetParameterAttributes, all or nothing. Committed, then `Done`, or `Fault`.
+    SetAttributes {
+        /// The open session.
+        session: SessionId,
+        /// In the order of the request: a later one counts over an earlier one.
+        attributes: Vec<SetAttributes>,
+    },
 }
 
 /// Why a session is opened.
@@ -292,6 +300,8 @@ pub enum Read {
         /// Children only.
         next_level: bool,
     },
+    /// GetParameterAttributes: names as the ACS sent them.
+    Attributes(Vec<String>),
 }
 
 /// The supervisor's answer to a query.
@@ -364,6 +374,8 @@ pub enum Page {
     Values(Listing<ParamType>),
     /// Of `Read::Names`: no values; whether it can be set, or takes AddObject or DeleteObject.
     Names(Listing<bool>),
+    /// Of `Read::Attributes`: no values.
+    Attributes(Listing<Attributes>),
 }
 
 /// What the worker says without wanting an answer.

@@ -62,13 +62,16 @@ fn a_factory_reset_without_a_command_resets_in_place_and_informs() {
     device.ctl_ok(&["set", "cwmp.provisioning_code=mine"]);
     device.ctl_ok(&["apply"]);
     device.ctl_ok(&["save"]);
+    // The ACS is told of the change.
+    acs.wait_sessions(2, PATIENCE);
+    device.wait_status("no session", |s| s["open_session"].is_null());
 
     assert_eq!(device.ctl(&["factory", "reset"]).status, 1, "no terminal to ask on");
     assert_eq!(device.ctl_ok(&["get", "cwmp.provisioning_code"]).trim(), "mine");
     device.ctl_ok(&["factory", "reset", "--yes"]);
     assert_eq!(device.ctl_ok(&["get", "cwmp.provisioning_code"]).trim(), "");
-    let sessions = acs.wait_sessions(2, PATIENCE);
-    assert_eq!(sessions[1].inform().event_codes(), ["0 BOOTSTRAP", "1 BOOT"]);
+    let sessions = acs.wait_sessions(3, PATIENCE);
+    assert_eq!(sessions[2].inform().event_codes(), ["0 BOOTSTRAP", "1 BOOT"]);
     assert_ne!(device.ctl_ok(&["get", "cwmp.con_req_url"]), url, "the path is another one");
     let log = device.ctl_ok(&["cwmp", "show", "log"]);
     assert!(log.contains("factory reset by "), "{log}");
@@ -90,6 +93,8 @@ fn a_supervisor_killed_in_a_factory_reset_has_done_all_of_it_or_nothing() {
         device.ctl_ok(&["set", "cwmp.provisioning_code=mine"]);
         device.ctl_ok(&["apply"]);
         device.ctl_ok(&["save"]);
+        acs.wait_sessions(2, PATIENCE);
+        device.wait_status("no session", |s| s["open_session"].is_null());
         let state = device.directory().join("state");
         wait_until("a backup", || state.join("state.db.backup").exists());
         std::fs::write(state.join("state.db.damaged"), "old values").unwrap();
@@ -103,8 +108,8 @@ fn a_supervisor_killed_in_a_factory_reset_has_done_all_of_it_or_nothing() {
         assert_eq!(device.ctl_ok(&["get", "cwmp.provisioning_code"]).trim(), value, "{point}");
         assert_eq!(state.join("state.db.damaged").exists(), !done, "{point}");
         if done {
-            let sessions = acs.wait_sessions(2, PATIENCE);
-            assert_eq!(sessions[1].inform().event_codes(), ["0 BOOTSTRAP", "1 BOOT"], "{point}");
+            let sessions = acs.wait_sessions(3, PATIENCE);
+            assert_eq!(sessions[2].inform().event_codes(), ["0 BOOTSTRAP", "1 BOOT"], "{point}");
             device.wait_status("nothing waits", |s| s["waiting"].as_array().unwrap().is_empty());
         }
         assert_eq!(lines(&ran), usize::from(done), "the device's own part, once: {point}");

@@ -348,7 +348,7 @@ fn requests_in_a_session_make_exactly_one_more() {
     let id = device.wait_status("an open session", |s| !s["open_session"].is_null());
     assert_eq!((knock(&url), knock(&url)), ("200".to_owned(), "200".to_owned()));
     assert_eq!(device.status()["open_session"], id["open_session"], "it goes on (CR-14)");
-    device.ctl_ok(&["set", "cwmp.provisioning_code=x"]);
+    device.ctl_ok(&["set", "cwmp.acs_username=x"]);
     device.ctl_ok(&["apply", "--now"]);
     let sessions = acs.wait_sessions(3, PATIENCE);
     assert_eq!(sessions[2].inform().event_codes(), ["6 CONNECTION REQUEST"]);

@@ -59,7 +59,7 @@ fn promises(synchronous: &str) -> Option<Trace> {
     let worker = Worker::start(&device);
     acs.wait_sessions(1, PATIENCE);
     device.wait_status("connected", |s| s["acs"]["state"] == "connected");
-    device.ctl_ok(&["set", "cwmp.provisioning_code=by a person"]);
+    device.ctl_ok(&["set", "cwmp.acs_username=by a person"]);
     assert!(device.ctl_ok(&["apply"]).contains("running, not saved"));
     assert!(device.ctl_ok(&["save"]).contains("saved 1 value"));
     // A warm session, one in which the ACS sets a value, and one more to mark the end of that.

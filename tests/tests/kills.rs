@@ -333,6 +333,9 @@ fn a_supervisor_killed_as_a_person_applies_or_saves_has_done_all_of_it_or_nothin
         doomed.device.ctl_ok(&["set", &format!("cwmp.provisioning_code={}", NEW[1])]);
         if last == "save" {
             doomed.device.ctl_ok(&["apply"]);
+            // Told to the ACS: that commit is not the one meant.
+            doomed.acs.wait_sessions(2, PATIENCE);
+            doomed.device.wait_status("no session", |s| s["open_session"].is_null());
         }
         doomed.arm();
         let output = doomed.device.ctl(&[last]);

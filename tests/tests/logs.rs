@@ -50,7 +50,7 @@ fn the_client_log_tells_a_session() {
     assert_eq!(told[1], ("GetParameterValues", &*format!("1: {INTERVAL} -> 1 entry")));
     assert_eq!(told[2].0, "SetParameterValues");
     assert!(told[2].1.contains("fault 9003") && told[2].1.contains("9008"), "{told:?}");
-    assert_eq!(told[3], ("SetParameterValues", &*format!("1: {INTERVAL} -> set, status 0")));
+    assert_eq!(told[3], ("SetParameterValues", &*format!("1: {INTERVAL} -> done, status 0")));
     assert_eq!(told[4], ("session closed", "succeeded"));
     assert!(lines[1..].iter().all(|line| line["took_ms"].is_u64() && line["session"] == 1), "{lines:?}");
     let text = device.ctl_ok(&["cwmp", "show", "client", "log"]);

@@ -11,14 +11,20 @@ pub const RESPONSE: &str = "cwmp:GetParameterValuesResponse";
 /// The type of an entry of the answer.
 pub const ITEM: &str = "cwmp:ParameterValueStruct";
 
-/// Reads the arguments. The items of a SOAP array may have any name (SOAP 1.1, 5.4.2).
+/// Reads the arguments.
 pub fn decode(rpc: &Element) -> Result<Read, Fault> {
+    names(rpc).map(Read::Values)
+}
+
+/// ParameterNames, which GetParameterAttributes has too. The items of a SOAP array may have any name (SOAP 1.1,
+/// 5.4.2).
+pub fn names(rpc: &Element) -> Result<Vec<String>, Fault> {
     let names = super::argument(rpc, "ParameterNames")?;
     if names.children.is_empty() {
         // The schema wants one at least (GPV-02).
         return Err(super::invalid("ParameterNames is empty"));
     }
-    Ok(Read::Values(names.children.iter().map(super::path).collect::<Result<_, _>>()?))
+    names.children.iter().map(super::path).collect()
 }
 
 /// Writes one entry of the answer, or of an Inform's ParameterList.

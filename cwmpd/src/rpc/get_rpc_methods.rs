@@ -1,18 +1,23 @@
 //! GetRPCMethods: the methods that this CPE has, and those that the ACS has (TR-069 A.3.1.1).
 
 use super::{
-    factory_reset, get_parameter_names, get_parameter_values, reboot, schedule_inform, set_parameter_values,
+    add_object, delete_object, factory_reset, get_parameter_attributes, get_parameter_names,
+    get_parameter_values, reboot, schedule_inform, set_parameter_attributes, set_parameter_values,
 };
 use crate::soap::{EnvelopeWriter, Head};
 
 /// The method's name.
 pub const NAME: &str = "GetRPCMethods";
 
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 11] = [
     NAME,
     set_parameter_values::NAME,
     get_parameter_values::NAME,
     get_parameter_names::NAME,
+    set_parameter_attributes::NAME,
+    get_parameter_attributes::NAME,
+    add_object::NAME,
+    delete_object::NAME,
     reboot::NAME,
     factory_reset::NAME,
     schedule_inform::NAME,

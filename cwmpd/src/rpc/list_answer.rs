@@ -1,17 +1,19 @@
-//! GetParameterValuesResponse and GetParameterNamesResponse, written page by page (DECISIONS 40).
+//! The answers that are lists, such as GetParameterValuesResponse, written page by page (DECISIONS 40).
 
 use ipc_proto::worker::Page;
 
-use super::{get_parameter_names, get_parameter_values};
+use super::{get_parameter_attributes, get_parameter_names, get_parameter_values};
 use crate::soap::{EnvelopeWriter, Head};
 
-/// Which of the two answers.
+/// Which answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListKind {
     /// GetParameterValuesResponse
     Values,
     /// GetParameterNamesResponse
     Names,
+    /// GetParameterAttributesResponse
+    Attributes,
 }
 
 /// An answer while it is written.
@@ -59,6 +61,7 @@ impl ListAnswer {
         let entries = match page {
             Page::Values(values) => values.len(),
             Page::Names(names) => names.len(),
+            Page::Attributes(attributes) => attributes.len(),
         };
         self.left = match self.left.checked_sub(entries) {
             Some(left) if entries > 0 => left,
@@ -72,6 +75,11 @@ impl ListAnswer {
                 names
                     .iter()
                     .for_each(|(name, _, writable)| get_parameter_names::item(&mut self.out, name, writable));
+            }
+            (ListKind::Attributes, Page::Attributes(attributes)) => {
+                attributes
+                    .iter()
+                    .for_each(|(name, _, of)| get_parameter_attributes::item(&mut self.out, name, of));
             }
             _ => return Err(PageError::Kind),
         }
@@ -102,5 +110,6 @@ fn names(kind: ListKind) -> (&'static str, &'static str) {
     match kind {
         ListKind::Values => (get_parameter_values::RESPONSE, get_parameter_values::ITEM),
         ListKind::Names => (get_parameter_names::RESPONSE, get_parameter_names::ITEM),
+        ListKind::Attributes => (get_parameter_attributes::RESPONSE, get_parameter_attributes::ITEM),
     }
 }

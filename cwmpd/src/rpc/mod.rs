@@ -1,7 +1,10 @@
 //! The RPCs of TR-069 annex A: what the ACS asks, and what we answer, each in a file of its own.
 
+pub mod add_object;
+pub mod delete_object;
 pub mod factory_reset;
 pub mod fault;
+pub mod get_parameter_attributes;
 pub mod get_parameter_names;
 pub mod get_parameter_values;
 pub mod get_rpc_methods;
@@ -9,6 +12,7 @@ pub mod inform;
 pub mod list_answer;
 pub mod reboot;
 pub mod schedule_inform;
+pub mod set_parameter_attributes;
 pub mod set_parameter_values;
 #[cfg(test)]
 mod tests;
@@ -16,8 +20,8 @@ mod tests;
 use ipc_proto::{
     Fault, FaultCode,
     path::MAX_PATH,
-    text::{CommandKey, check_chars},
-    worker::{Query, Read, SessionId},
+    text::{CommandKey, ParameterKey, check_chars},
+    worker::{Query, Read, RowChange, SessionId, SetAttributes, SetStatus},
 };
 
 use crate::soap::{Element, EnvelopeWriter, Head, Namespace};
@@ -44,7 +48,7 @@ pub enum Message {
 pub enum Request {
     /// GetRPCMethods
     GetRpcMethods,
-    /// GetParameterValues or GetParameterNames.
+    /// GetParameterValues, GetParameterNames or GetParameterAttributes.
     Read(Read),
     /// SetParameterValues
     SetParameterValues(SetParameterValues),
@@ -54,6 +58,21 @@ pub enum Request {
     FactoryReset,
     /// ScheduleInform: in so many seconds, with its CommandKey.
     ScheduleInform(u32, CommandKey),
+    /// AddObject or DeleteObject.
+    ChangeRow(ChangeRow),
+    /// SetParameterAttributes
+    SetParameterAttributes(Vec<SetAttributes>),
+}
+
+/// The arguments of AddObject and DeleteObject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRow {
+    /// Which of the two.
+    pub change: RowChange,
+    /// The table to add to, or the row to delete; the supervisor judges it.
+    pub name: String,
+    /// Empty when the request has none.
+    pub parameter_key: ParameterKey,
 }
 
 impl Message {
@@ -80,6 +99,14 @@ impl Message {
             (true, schedule_inform::NAME) => {
                 schedule_inform::decode(body).map(|(delay, key)| Request::ScheduleInform(delay, key))
             }
+            (true, add_object::NAME) => add_object::decode(body).map(Request::ChangeRow),
+            (true, delete_object::NAME) => delete_object::decode(body).map(Request::ChangeRow),
+            (true, set_parameter_attributes::NAME) => {
+                set_parameter_attributes::decode(body).map(Request::SetParameterAttributes)
+            }
+            (true, get_parameter_attributes::NAME) => {
+                get_parameter_attributes::decode(body).map(Request::Read)
+            }
             (true, name) => return refused(FaultCode::MethodNotSupported, name),
             (_, name) => {
                 return refused(FaultCode::MethodNotSupported, &format!("{name} is in no CWMP namespace"));
@@ -94,10 +121,16 @@ impl Message {
             Self::Request(Request::GetRpcMethods) => get_rpc_methods::NAME.to_owned(),
             Self::Request(Request::Read(Read::Values(_))) => get_parameter_values::NAME.to_owned(),
             Self::Request(Request::Read(Read::Names { .. })) => get_parameter_names::NAME.to_owned(),
+            Self::Request(Request::Read(Read::Attributes(_))) => get_parameter_attributes::NAME.to_owned(),
+            Self::Request(Request::SetParameterAttributes(_)) => set_parameter_attributes::NAME.to_owned(),
             Self::Request(Request::SetParameterValues(_)) => set_parameter_values::NAME.to_owned(),
             Self::Request(Request::Reboot(_)) => reboot::NAME.to_owned(),
             Self::Request(Request::FactoryReset) => factory_reset::NAME.to_owned(),
             Self::Request(Request::ScheduleInform(..)) => schedule_inform::NAME.to_owned(),
+            Self::Request(Request::ChangeRow(row)) => match row.change {
+                RowChange::Add => add_object::NAME.to_owned(),
+                RowChange::Delete => delete_object::NAME.to_owned(),
+            },
             Self::Refused(_) => "a request".to_owned(),
             Self::InformResponse => "InformResponse".to_owned(),
             Self::Response(name) => name.clone(),
@@ -120,6 +153,10 @@ impl Request {
             Self::ScheduleInform(delay_seconds, command_key) => {
                 Some(Query::ScheduleInform { session, delay_seconds, command_key })
             }
+            Self::ChangeRow(ChangeRow { change, name, parameter_key }) => {
+                Some(Query::Row { session, change, name, parameter_key })
+            }
+            Self::SetParameterAttributes(attributes) => Some(Query::SetAttributes { session, attributes }),
         }
     }
 }
@@ -141,6 +178,25 @@ pub fn encode_empty(head: Head<'_>, response: &str) -> Vec<u8> {
     out.open(response);
     out.close(response);
     out.finish()
+}
+
+fn change_row(rpc: &Element, change: RowChange) -> Result<ChangeRow, Fault> {
+    let name = path(argument(rpc, "ObjectName")?)?;
+    Ok(ChangeRow { change, name, parameter_key: parameter_key(rpc)? })
+}
+
+/// The ParameterKey of a request that changes something; empty when there is none.
+fn parameter_key(rpc: &Element) -> Result<ParameterKey, Fault> {
+    let key = rpc.child("ParameterKey").map_or("", |key| &key.text);
+    ParameterKey::new(key).map_err(|e| invalid(&format!("a ParameterKey of {e}")))
+}
+
+/// Status as it stands in a response.
+fn status(status: SetStatus) -> &'static str {
+    match status {
+        SetStatus::Applied => "0",
+        SetStatus::Later => "1",
+    }
 }
 
 fn invalid(detail: &str) -> Fault {

@@ -24,21 +24,14 @@ pub struct SetParameterValues {
 pub fn decode(rpc: &Element) -> Result<SetParameterValues, Fault> {
     let list = super::argument(rpc, "ParameterList")?;
     let values = list.children.iter().map(value).collect::<Result<_, _>>()?;
-    let key = rpc.child("ParameterKey").map_or("", |key| &key.text);
-    let parameter_key =
-        ParameterKey::new(key).map_err(|e| super::invalid(&format!("a ParameterKey of {e}")))?;
-    Ok(SetParameterValues { values, parameter_key })
+    Ok(SetParameterValues { values, parameter_key: super::parameter_key(rpc)? })
 }
 
 /// Writes SetParameterValuesResponse.
 pub fn encode(head: Head<'_>, status: SetStatus) -> Vec<u8> {
-    let status = match status {
-        SetStatus::Applied => "0",
-        SetStatus::Later => "1",
-    };
     let mut out = EnvelopeWriter::begin(head);
     out.open("cwmp:SetParameterValuesResponse");
-    out.leaf("Status", status);
+    out.leaf("Status", super::status(status));
     out.close("cwmp:SetParameterValuesResponse");
     out.finish()
 }

@@ -5,7 +5,10 @@ use ipc_proto::{
     listing::Listing,
     text::{CommandKey, ParameterKey},
     value::DateTime,
-    worker::{DeclaredType, DeviceId, Event, EventCode, EventId, Page, SessionOpened, SetStatus, SetValue},
+    worker::{
+        Attributes, DeclaredType, DeviceId, Event, EventCode, EventId, Notification, Page, SessionOpened,
+        SetStatus, SetValue,
+    },
 };
 
 use super::{
@@ -66,6 +69,14 @@ fn names(names: &[(&str, bool)]) -> Page {
     Page::Names(names.iter().map(|(name, writable)| (*name, "", *writable)).collect())
 }
 
+fn attributes() -> Page {
+    let of = |notification, subscriber| Attributes { notification, subscriber };
+    Page::Attributes(Listing::from_iter([
+        ("Device.A.Int", "", of(Notification::Active, true)),
+        ("Device.A.Boolean", "", of(Notification::Off, false)),
+    ]))
+}
+
 fn answer(kind: ListKind, count: u32, pages: &[Page]) -> Vec<u8> {
     let mut answer = ListAnswer::begin(kind, head("id-1"), count);
     let mut bytes = answer.take();
@@ -112,6 +123,10 @@ fn messages() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         golden!("reboot_response", encode_empty(id, reboot::RESPONSE)),
         golden!("factory_reset_response", encode_empty(id, factory_reset::RESPONSE)),
         golden!("schedule_inform_response", encode_empty(id, schedule_inform::RESPONSE)),
+        golden!("add_object_response", add_object::encode(id, 4_294_967_294, SetStatus::Applied)),
+        golden!("delete_object_response", delete_object::encode(id, SetStatus::Applied)),
+        golden!("set_parameter_attributes_response", set_parameter_attributes::encode(id)),
+        golden!("get_parameter_attributes_response", answer(ListKind::Attributes, 2, &[attributes()])),
         golden!("fault", fault::encode(Head::default(), &Fault::new(FaultCode::MethodNotSupported, "X_Fly"))),
         golden!("fault_set_parameter_values", fault::encode(id, &bad)),
         golden!("fault_must_understand", fault::encode_must_understand(id, "Foo")),
@@ -296,6 +311,56 @@ fn reboot_and_schedule_inform_are_read() {
     let long = "x".repeat(33);
     assert_eq!(refusal(&schedule(&delay("1"), &long)), FaultCode::InvalidArguments);
     assert_eq!(refusal(&reboot(&long)), FaultCode::InvalidArguments);
+}
+
+#[test]
+fn add_object_and_delete_object_are_read() {
+    for (method, change) in [("AddObject", RowChange::Add), ("DeleteObject", RowChange::Delete)] {
+        let rpc = |inside: &str| format!("<w:{method}>{inside}</w:{method}>");
+        let Message::Request(Request::ChangeRow(row)) =
+            decode(&rpc("<ObjectName>\n Device.T.3.\n</ObjectName><ParameterKey>k</ParameterKey>"))
+        else {
+            panic!()
+        };
+        assert_eq!((row.change, &*row.name, row.parameter_key.as_str()), (change, "Device.T.3.", "k"));
+        let long = format!("<ObjectName>{}.</ObjectName><ParameterKey/>", "x".repeat(256));
+        assert_eq!(refusal(&rpc(&long)), FaultCode::InvalidParameterName);
+        let key =
+            format!("<ObjectName>Device.T.</ObjectName><ParameterKey>{}</ParameterKey>", "x".repeat(33));
+        assert_eq!(refusal(&rpc(&key)), FaultCode::InvalidArguments);
+        assert_eq!(refusal(&rpc("<ParameterKey/>")), FaultCode::InvalidArguments);
+    }
+}
+
+#[test]
+fn set_parameter_attributes_is_read_and_looks_at_nothing_that_is_not_to_change() {
+    let set = |change: &str, notification: &str, access: &str, list: &str| {
+        format!(
+            "<w:SetParameterAttributes><ParameterList><SetParameterAttributesStruct><Name>Device.A</Name>\
+             <NotificationChange>{change}</NotificationChange><Notification>{notification}</Notification>\
+             <AccessListChange>{access}</AccessListChange><AccessList>{list}</AccessList>\
+             </SetParameterAttributesStruct></ParameterList></w:SetParameterAttributes>"
+        )
+    };
+    let subscriber = "<string>Subscriber</string>";
+    for (rpc, notification, access) in [
+        (set("1", "2", "true", subscriber), Some(Notification::Active), Some(true)),
+        (set("true", "1", "1", ""), Some(Notification::Passive), Some(false)),
+        (set("0", "6", "false", "<string>Anyone</string>"), None, None),
+    ] {
+        let Message::Request(Request::SetParameterAttributes(all)) = decode(&rpc) else { panic!("{rpc}") };
+        let name = "Device.A".to_owned();
+        assert_eq!(all, [SetAttributes { name, notification, subscriber: access }]);
+    }
+    for rpc in [
+        set("1", "3", "0", ""),
+        set("1", "", "0", ""),
+        set("perhaps", "1", "0", ""),
+        set("0", "0", "1", "<string>Anyone</string>"),
+        "<w:SetParameterAttributes/>".to_owned(),
+    ] {
+        assert_eq!(refusal(&rpc), FaultCode::InvalidArguments, "{rpc}");
+    }
 }
 
 #[test]

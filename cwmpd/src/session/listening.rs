@@ -2,7 +2,7 @@
 
 use ipc_proto::{
     CwmpVersion,
-    worker::{Outcome, Read, Reply, SessionId, Stage},
+    worker::{Outcome, Read, Reply, RowChange, SessionId, Stage},
 };
 
 use super::{
@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     rpc::{
-        Message, Request, encode_empty, factory_reset,
+        Message, Request, add_object, delete_object, encode_empty, factory_reset,
         fault::{self, AcsFault},
         get_rpc_methods,
         list_answer::{ListAnswer, ListKind},
-        reboot, schedule_inform, set_parameter_values,
+        reboot, schedule_inform, set_parameter_attributes, set_parameter_values,
     },
     soap::Head,
 };
@@ -54,6 +54,9 @@ enum Executed {
     Set,
     /// Answered by an empty response of this name.
     Plain(&'static str),
+    Add,
+    Delete,
+    SetAttributes,
 }
 
 impl Listening {
@@ -160,10 +163,14 @@ impl Listening {
             }
             Request::Read(Read::Values(_)) => Executed::List(ListKind::Values),
             Request::Read(Read::Names { .. }) => Executed::List(ListKind::Names),
+            Request::Read(Read::Attributes(_)) => Executed::List(ListKind::Attributes),
+            Request::SetParameterAttributes(_) => Executed::SetAttributes,
             Request::SetParameterValues(_) => Executed::Set,
             Request::Reboot(_) => Executed::Plain(reboot::RESPONSE),
             Request::FactoryReset => Executed::Plain(factory_reset::RESPONSE),
             Request::ScheduleInform(..) => Executed::Plain(schedule_inform::RESPONSE),
+            Request::ChangeRow(row) if row.change == RowChange::Add => Executed::Add,
+            Request::ChangeRow(_) => Executed::Delete,
         };
         let told = Told::asked(&request);
         let query = request.query(self.session).map(Action::Query);
@@ -198,6 +205,18 @@ impl Executing {
             }
             (Executed::Plain(response), Reply::Done) => {
                 let answer = encode_empty(head, response);
+                self.after.respond(answer, Some(told))
+            }
+            (Executed::Add, Reply::Added(number, status)) => {
+                let answer = add_object::encode(head, number, status);
+                self.after.respond(answer, Some(told))
+            }
+            (Executed::Delete, Reply::Set(status)) => {
+                let answer = delete_object::encode(head, status);
+                self.after.respond(answer, Some(told))
+            }
+            (Executed::SetAttributes, Reply::Done) => {
+                let answer = set_parameter_attributes::encode(head);
                 self.after.respond(answer, Some(told))
             }
             (_, Reply::Fault(f)) => {

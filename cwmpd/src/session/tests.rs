@@ -159,7 +159,7 @@ fn get_rpc_methods_lists_what_is_built() {
     assert_eq!((id.as_deref(), name.as_str()), (Some("x1"), "GetRPCMethodsResponse"));
     assert_eq!(
         text,
-        "GetRPCMethodsSetParameterValuesGetParameterValuesGetParameterNamesRebootFactoryResetScheduleInform"
+        "GetRPCMethodsSetParameterValuesGetParameterValuesGetParameterNamesSetParameterAttributesGetParameterAttributesAddObjectDeleteObjectRebootFactoryResetScheduleInform"
     );
     assert_eq!(talk.hears(status(204)).outcome(), &Outcome::Succeeded);
 }

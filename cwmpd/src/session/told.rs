@@ -37,11 +37,15 @@ impl Told {
     pub fn asked(request: &Request) -> Self {
         let detail = match request {
             Request::GetRpcMethods => String::new(),
-            Request::Read(Read::Values(paths)) => names(paths.iter().map(String::as_str)),
+            Request::Read(Read::Values(paths) | Read::Attributes(paths)) => {
+                names(paths.iter().map(String::as_str))
+            }
             Request::Read(Read::Names { path, next_level }) => {
                 let path = if path.is_empty() { "everything" } else { path };
                 format!("{path}{}", if *next_level { ", next level" } else { "" })
             }
+            Request::ChangeRow(row) => row.name.clone(),
+            Request::SetParameterAttributes(set) => names(set.iter().map(|entry| entry.name.as_str())),
             Request::SetParameterValues(set) => names(set.values.iter().map(|value| value.name.as_str())),
             Request::Reboot(key) => format!("CommandKey {key}"),
             Request::FactoryReset => "factory values".to_owned(),
@@ -55,9 +59,11 @@ impl Told {
         let done = match reply {
             Reply::Prepared { count: 1, .. } => "1 entry".to_owned(),
             Reply::Prepared { count, .. } => format!("{count} entries"),
-            Reply::Done => "stored".to_owned(),
-            Reply::Set(SetStatus::Applied) => "set, status 0".to_owned(),
-            Reply::Set(SetStatus::Later) => "set, status 1".to_owned(),
+            Reply::Done => "done".to_owned(),
+            Reply::Set(SetStatus::Applied) => "done, status 0".to_owned(),
+            Reply::Set(SetStatus::Later) => "done, status 1".to_owned(),
+            Reply::Added(number, SetStatus::Applied) => format!("row {number}, status 0"),
+            Reply::Added(number, SetStatus::Later) => format!("row {number}, status 1"),
             Reply::Fault(fault) => fault_text(fault),
             _ => "not done".to_owned(),
         };

@@ -24,22 +24,23 @@ wire! {
     ToWorker: Heartbeat Push Reply;
     Push: Config Due InformNow EndSession Stop;
     ToSupervisor: Heartbeat Query Report;
-    Query: OpenSession InformAcknowledged Prepare Page Set Row Reboot FactoryReset ScheduleInform;
+    Query: OpenSession InformAcknowledged Prepare Page Set Row Reboot FactoryReset ScheduleInform SetAttributes;
+    Notification: Off Passive Active;
     RowChange: Add Delete;
     Why: Events Periodic Retry Asked ConnectionRequest;
-    Read: Values Names;
+    Read: Values Names Attributes;
     DeclaredType: Absent Known Unknown;
     Reply: Done SessionOpened Prepared Page Set Added Fault NoSession;
     SetStatus: Applied Later;
     CwmpVersion: V1_0 V1_1 V1_2 V1_3 V1_4;
     CpeRequest: GetRpcMethods;
     EventCode: Bootstrap Boot Periodic ConnectionRequest ValueChange Scheduled MReboot MScheduleInform;
-    Page: Values Names;
+    Page: Values Names Attributes;
     Report: InUse Next Listening Log SessionClosed VersionRefused;
     Outcome: Succeeded Failed;
     Stage: Network Dns Tcp Tls Certificate Http Redirect Auth Soap Fault Timeout Worker;
     FaultCode: MethodNotSupported RequestDenied InternalError InvalidArguments ResourcesExceeded
-        InvalidParameterName InvalidParameterType InvalidParameterValue NonWritableParameter;
+        InvalidParameterName InvalidParameterType InvalidParameterValue NonWritableParameter NotificationRejected;
     ParamType: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
     Value: String Int UnsignedInt Long UnsignedLong Boolean DateTime Base64 HexBinary;
     Request: Set Get ShowParameters ShowChanges Apply Save Revert Status ShowConfig
@@ -79,11 +80,13 @@ pub fn worker() -> Golden {
     golden.add([
         Read::Values(vec!["Device.".into(), "Device.A".into()]),
         Read::Names { path: "Device.".into(), next_level: true },
+        Read::Attributes(vec!["Device.B".into()]),
     ]);
     golden.add([DeclaredType::Absent, DeclaredType::Known(ParamType::UnsignedInt), DeclaredType::Unknown]);
     golden.add(replies());
     golden.add([SetStatus::Applied, SetStatus::Later]);
     golden.add([RowChange::Add, RowChange::Delete]);
+    golden.add(Notification::ALL);
     golden.add(EventCode::ALL);
     golden.add(CwmpVersion::ALL);
     golden.add([CpeRequest::GetRpcMethods]);
@@ -117,6 +120,7 @@ pub fn worker() -> Golden {
         FaultCode::InvalidParameterType,
         FaultCode::InvalidParameterValue,
         FaultCode::NonWritableParameter,
+        FaultCode::NotificationRejected,
     ]);
     golden.add(ParamType::ALL);
     golden.add(values());
@@ -246,6 +250,14 @@ fn queries() -> Vec<Query> {
         Query::Reboot { session, command_key: Text::new("k3").unwrap() },
         Query::FactoryReset { session },
         Query::ScheduleInform { session, delay_seconds: 3600, command_key: Text::new("k4").unwrap() },
+        Query::SetAttributes {
+            session,
+            attributes: vec![SetAttributes {
+                name: "Device.C".into(),
+                notification: Some(Notification::Passive),
+                subscriber: Some(false),
+            }],
+        },
     ]
 }
 
@@ -284,6 +296,11 @@ fn pages() -> Vec<Page> {
     vec![
         Page::Values(Listing::from_iter([("Device.A.1.B", "x", ParamType::String)])),
         Page::Names(Listing::from_iter([("Device.A.", "", false), ("Device.A.1.B", "", true)])),
+        Page::Attributes(Listing::from_iter([(
+            "Device.D",
+            "",
+            Attributes { notification: Notification::Active, subscriber: true },
+        )])),
     ]
 }
 

@@ -155,6 +155,7 @@ fn query() -> impl Strategy<Value = Query> {
     let read = prop_oneof![
         vec(text(), 0..4).prop_map(Read::Values),
         (text(), any::<bool>()).prop_map(|(path, next_level)| Read::Names { path, next_level }),
+        vec(text(), 0..4).prop_map(Read::Attributes),
     ];
     prop_oneof![
         (why(), any::<Option<std::net::IpAddr>>(), any::<Option<std::net::IpAddr>>())
@@ -177,7 +178,19 @@ fn query() -> impl Strategy<Value = Query> {
         (session(), any::<u32>(), short_text()).prop_map(|(session, delay_seconds, command_key)| {
             Query::ScheduleInform { session, delay_seconds, command_key }
         }),
+        (session(), vec(set_attributes(), 0..4))
+            .prop_map(|(session, attributes)| Query::SetAttributes { session, attributes }),
     ]
+}
+
+fn set_attributes() -> impl Strategy<Value = SetAttributes> {
+    (text(), option::of(select(&Notification::ALL[..])), any::<Option<bool>>())
+        .prop_map(|(name, notification, subscriber)| SetAttributes { name, notification, subscriber })
+}
+
+fn attributes() -> impl Strategy<Value = Attributes> + Clone {
+    (select(&Notification::ALL[..]), any::<bool>())
+        .prop_map(|(notification, subscriber)| Attributes { notification, subscriber })
 }
 
 fn set_value() -> impl Strategy<Value = SetValue> {
@@ -196,6 +209,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<(u32, u32)>().prop_map(|(read, count)| Reply::Prepared { read: ReadId(read), count }),
         values().prop_map(|values| Reply::Page(Page::Values(values))),
         listing(any::<bool>()).prop_map(|names| Reply::Page(Page::Names(names))),
+        listing(attributes()).prop_map(|all| Reply::Page(Page::Attributes(all))),
         select(vec![SetStatus::Applied, SetStatus::Later]).prop_map(Reply::Set),
         (any::<u32>(), select(vec![SetStatus::Applied, SetStatus::Later]))
             .prop_map(|(n, status)| Reply::Added(n, status)),

@@ -18,8 +18,6 @@ pub struct Knocking {
     local: Option<IpAddr>,
     /// The ACS's on the latest connection to it.
     peer: Option<IpAddr>,
-    /// The URL that the latest session had to tell.
-    attempted: Option<String>,
 }
 
 impl Hub {
@@ -51,21 +49,15 @@ impl Hub {
         }
     }
 
-    /// A session is on its way that tells the URL.
-    pub(super) fn url_attempted(&mut self) {
-        self.knocking.attempted = self.state.url_to_tell().map(str::to_owned);
-    }
-
-    /// A URL that the ACS is to be told of, and true when no session has tried to so far. None while it is not
-    /// known what will come of the worker's latest configuration, or of our address.
-    pub(super) fn url_due(&self) -> Option<bool> {
+    /// False while it is not known what will come of the worker's latest configuration, or of our address: no
+    /// session is opened to tell a URL that may be another one in a moment.
+    pub(super) fn url_is_settled(&self) -> bool {
         let known = self.knocking.local.is_some() || !self.settings.connection_request.host.is_empty();
         let in_use = self.progress.borrow().in_use == self.revision();
-        let config = self.config.as_ref().filter(|config| config.acs.is_some())?;
+        let asked_for = self.config.as_ref().is_some_and(|config| config.connection_request.is_some());
         // A port that could not be had is tried again soon: that opens no session, but the next one tells it.
-        let tried = config.connection_request.is_some() && !matches!(self.knocking.listening, Some(Ok(_)));
-        let url = self.state.url_to_tell().filter(|_| known && in_use && !tried)?;
-        Some(self.knocking.attempted.as_deref() != Some(url))
+        let tried = asked_for && !matches!(self.knocking.listening, Some(Ok(_)));
+        known && in_use && !tried
     }
 
     pub(super) fn refresh_url(&mut self) {

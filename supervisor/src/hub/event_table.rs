@@ -121,7 +121,7 @@ mod tests {
 
     fn open(state: &State) -> OpenSession {
         let now = UtcTime::from_millis(0);
-        OpenSession::open(state, SessionId(1), Why::Events, now, EventId(1000))
+        OpenSession::open(state, SessionId(1), Why::Events, now, EventId(1000), Vec::new())
     }
 
     /// The codes and keys of the Inform of a session.
@@ -216,7 +216,7 @@ mod tests {
         all.extend([EventCode::MScheduleInform; 40]);
         let state = with(&all);
         let now = UtcTime::from_millis(0);
-        let session = OpenSession::open(&state, SessionId(1), Why::Periodic, now, EventId(1000));
+        let session = OpenSession::open(&state, SessionId(1), Why::Periodic, now, EventId(1000), Vec::new());
         let sent = inform(&session);
         assert_eq!(sent.len(), MAX_EVENTS);
         let singles: Vec<_> = sent.iter().map(|(code, _)| *code).take(4).collect();

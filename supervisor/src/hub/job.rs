@@ -230,10 +230,10 @@ impl Hub {
                 self.sessions += 1;
                 let (id, event) = (SessionId(self.sessions), EventId(self.last_event_id + 1));
                 self.last_event_id += 2;
-                let open = OpenSession::open(&self.state, id, why, UtcTime::now(), event);
+                let open = OpenSession::open(&self.state, id, why, UtcTime::now(), event, self.changes());
                 // With the one that is stored only if this session fails.
                 self.attempted = EventId(self.last_event_id);
-                self.url_attempted();
+                self.changes_attempted();
                 self.nudged = false;
                 self.spread.end();
                 let opened = open.opened(self.sources(), self.state.retry());
@@ -263,6 +263,7 @@ impl Hub {
                 let forbidden = |name: &str, text: &str| self.forbidden(name, text);
                 match transaction::set_values(&self.state.tree, &values, UtcTime::now(), forbidden) {
                     Ok(mut writes) => {
+                        writes.extend(self.told_by_acs(&writes));
                         writes.push(Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned()));
                         (writes, Reply::Set(SetStatus::Applied))
                     }
@@ -285,7 +286,10 @@ impl Hub {
                 match planned {
                     Ok((write, reply)) => {
                         let key = Write::Fact(Fact::ParameterKey, parameter_key.as_str().to_owned());
-                        (vec![write, key], reply)
+                        let mut writes = vec![write];
+                        writes.extend(self.told_by_acs(&writes));
+                        writes.push(key);
+                        (writes, reply)
                     }
                     Err(fault) => (Vec::new(), Reply::Fault(fault)),
                 }
@@ -299,6 +303,16 @@ impl Hub {
             }
             Query::Reboot { .. } | Query::FactoryReset { .. } | Query::ScheduleInform { .. } => {
                 (Vec::new(), Reply::NoSession)
+            }
+            Query::SetAttributes { session, attributes } => {
+                match self.session.as_mut().filter(|open| open.id == session) {
+                    Some(open) => open.release(),
+                    None => return (Vec::new(), Reply::NoSession),
+                }
+                match self.state.attributes.plan(self.sources(), &attributes) {
+                    Ok(writes) => (writes, Reply::Done),
+                    Err(fault) => (Vec::new(), Reply::Fault(fault)),
+                }
             }
             // Answered before they become jobs.
             Query::Prepare { .. } | Query::Page { .. } => (Vec::new(), Reply::NoSession),

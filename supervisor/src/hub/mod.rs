@@ -16,6 +16,7 @@ mod guard;
 mod job;
 mod log;
 pub mod mark;
+mod notification;
 mod people;
 mod schedule;
 mod session;
@@ -48,7 +49,7 @@ use self::{
 };
 use crate::{
     launch::{Launcher, News},
-    model::read::Sources,
+    model::{attributes::Change, read::Sources},
     settings::Settings,
     store::{CommitError, Store, Write},
     test_points,
@@ -107,6 +108,8 @@ pub struct Hub {
     clock_synchronised: bool,
     next_session: Option<NextSession>,
     knocking: connection_request::Knocking,
+    /// What the latest session had to tell of changed values.
+    attempted_changes: Vec<Change>,
     /// The newest event that an attempt has carried.
     attempted: EventId,
     /// What the worker was last told of what is due.
@@ -160,6 +163,7 @@ impl Hub {
             trust: trust::Kept::default(),
             next_session: None,
             knocking: connection_request::Knocking::default(),
+            attempted_changes: Vec::new(),
             attempted,
             told: None,
             nudged: false,
@@ -412,10 +416,10 @@ impl Hub {
             return Due { events: false, fresh: false, retry: RetryState::default() };
         }
         let newest = self.state.newest_event();
-        let url = self.url_due();
+        let change = self.change_due();
         Due {
-            events: !self.state.events.is_empty() || url.is_some(),
-            fresh: self.nudged || newest > self.attempted || url == Some(true),
+            events: !self.state.events.is_empty() || change.is_some(),
+            fresh: self.nudged || newest > self.attempted || change == Some(true),
             retry: self.state.retry(),
         }
     }
@@ -432,6 +436,7 @@ fn sources<'a>(state: &'a State, device: &'a DeviceId, settings: &'a Settings) -
         device,
         settings: &settings.device,
         parameter_key: state.fact(crate::store::Fact::ParameterKey),
+        attributes: &state.attributes,
     }
 }
 

@@ -122,7 +122,7 @@ impl Hub {
         if let Some(refusal) = trust::refusal(row.name, &text) {
             return Response::Refused(refusal);
         }
-        if let Some(refusal) = self.forbidden(row.name, &text) {
+        if let Some(refusal) = self.reserved(row, who).or_else(|| self.forbidden(row.name, &text)) {
             return Response::Refused(refusal);
         }
         self.state.layers.propose(row, text, who.to_owned(), UtcTime::now());

@@ -1,7 +1,10 @@
 //! The open session: the write lock, the events that its Inform carries, its prepared read.
 
+use std::collections::HashSet;
+
 use ipc_proto::{
-    CwmpVersion, Fault, FaultCode, UtcTime,
+    CwmpVersion, Fault, FaultCode, ParamType, UtcTime,
+    listing::Listing,
     text::CommandKey,
     worker::{
         DeviceId, Event, EventCode, EventId, Failure, Outcome, Read, ReadId, Reply, RetryState, SessionId,
@@ -14,10 +17,15 @@ use super::{
     state::State,
 };
 use crate::{
-    config::table::name,
-    model::read::{Capture, Sources},
+    model::{
+        attributes::Change,
+        read::{Capture, Sources},
+    },
     store::{Fact, SessionRecord, StoredEvent, Write},
 };
+
+/// Most changed parameters of an Inform; the next one tells more.
+const MAX_CHANGES: usize = 1000;
 
 /// A session between its OpenSession and its end.
 #[derive(Debug)]
@@ -31,8 +39,10 @@ pub struct OpenSession {
     /// What the session was opened for, and not stored: stored if the session ends before the ACS has it, and
     /// the event table keeps it.
     unstored: Option<EventId>,
-    /// ConnectionRequestURL of its Inform.
-    url: String,
+    /// What the ACS does not know of the watched parameters.
+    changes: Vec<Change>,
+    /// Its Inform is the first to this ACS.
+    bootstraps: bool,
     /// The ACS did not take an Inform of this version.
     refused: Option<CwmpVersion>,
     read: Option<(ReadId, Capture)>,
@@ -41,9 +51,17 @@ pub struct OpenSession {
 
 impl OpenSession {
     /// Opens a session. A periodic or asked-for one adds 2 PERIODIC, one for a connection request 6 CONNECTION
-    /// REQUEST; neither is stored while all goes well. A ConnectionRequestURL that the ACS does not have adds 4 VALUE CHANGE, as long as it does not have it.
+    /// REQUEST; neither is stored while all goes well. A change that the ACS does not know adds 4 VALUE CHANGE, as
+    /// long as it does not know it.
     /// Two ids from `next_event` on are used.
-    pub fn open(state: &State, id: SessionId, why: Why, now: UtcTime, next_event: EventId) -> Self {
+    pub fn open(
+        state: &State,
+        id: SessionId,
+        why: Why,
+        now: UtcTime,
+        next_event: EventId,
+        mut changes: Vec<Change>,
+    ) -> Self {
         let stored = state.events.iter().map(|StoredEvent { id, code, command_key }| Event {
             id: *id,
             code: *code,
@@ -63,14 +81,15 @@ impl OpenSession {
             Why::Events | Why::Retry => None,
         };
         let unstored = opened_for.and_then(|code| add(next_event, code));
-        if state.url_to_tell().is_some() {
+        changes.truncate(MAX_CHANGES);
+        let bootstraps = state.bootstraps();
+        if changes.iter().any(|change| change.known && !bootstraps) {
             add(EventId(next_event.0 + 1), EventCode::ValueChange);
         }
         let surplus = event_table::surplus(events.iter().map(|event| (event.id, event.code)));
         events.retain(|event| !surplus.contains(&event.id));
         events.sort_by_key(|event| event_table::place(event.code));
-        let url = state.layers.text(name::CON_REQ_URL).to_owned();
-        Self { id, started: now, events, unstored, url, refused: None, read: None, reads: 0 }
+        Self { id, started: now, events, unstored, changes, bootstraps, refused: None, read: None, reads: 0 }
     }
 
     /// The events of its Inform.
@@ -87,9 +106,21 @@ impl OpenSession {
             retry_count: retry.count,
             device: device.clone(),
             events: self.events.clone(),
-            parameters: sources.forced_inform(),
+            parameters: self.parameters(sources),
             requests: Vec::new(),
         }
+    }
+
+    /// The forced parameters, and each changed one that is none of them.
+    fn parameters(&self, sources: Sources<'_>) -> Listing<ParamType> {
+        let mut parameters = sources.forced_inform();
+        let forced: HashSet<String> = parameters.iter().map(|(name, ..)| name.to_owned()).collect();
+        for Change { path, value, param_type, known, .. } in &self.changes {
+            if *known && !self.bootstraps && !forced.contains(path) {
+                parameters.push(path, value, *param_type);
+            }
+        }
+        parameters
     }
 
     /// The ACS does not take an Inform of this version: remembered when the session ends as failed.
@@ -109,9 +140,7 @@ impl OpenSession {
         }
         let stored = state.events.iter().map(|event| event.id).filter(|id| events.contains(id));
         let mut writes: Vec<_> = stored.map(Write::RemoveEvent).collect();
-        if state.facts.get(&Fact::ConReqUrlTold) != Some(&self.url) {
-            writes.push(Write::Fact(Fact::ConReqUrlTold, self.url.clone()));
-        }
+        writes.extend(std::mem::take(&mut self.changes).iter().map(Change::told));
         writes
     }
 
@@ -194,7 +223,9 @@ fn bounded(failure: Failure) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::state::event;
+    use crate::{
+        config::table::name, hub::state::event, model::tree::Tree, settings::DeviceSettings, store::Contents,
+    };
     use ipc_proto::worker::Stage;
 
     const NOW: UtcTime = UtcTime::from_millis(5);
@@ -206,7 +237,17 @@ mod tests {
     }
 
     fn open(state: &State, why: Why) -> OpenSession {
-        OpenSession::open(state, SessionId(1), why, NOW, EventId(9))
+        let (device, settings) = (DeviceId::default(), DeviceSettings::default());
+        let sources = Sources {
+            tree: &state.tree,
+            layers: &state.layers,
+            device: &device,
+            settings: &settings,
+            parameter_key: "",
+            attributes: &state.attributes,
+        };
+        let changes = state.attributes.changes(sources, false);
+        OpenSession::open(state, SessionId(1), why, NOW, EventId(9), changes)
     }
 
     fn codes(session: &OpenSession) -> Vec<EventCode> {
@@ -223,9 +264,15 @@ mod tests {
         assert_eq!(codes, [EventCode::Bootstrap, EventCode::Boot, EventCode::Periodic]);
     }
 
+    const URL: &str = "Device.ManagementServer.ConnectionRequestURL";
+
+    /// A state whose ACS knows everything, and this URL.
     fn told(url: &str) -> State {
-        let mut state = State::default();
-        state.follow(&[Write::Fact(Fact::ConReqUrlTold, url.to_owned())]);
+        let mut state = State::new(Contents::default(), Tree::default());
+        let mut session = open(&state, Why::Periodic);
+        state.follow(&session.acknowledged(&state, &[]));
+        let told = Write::Told { path: URL.to_owned(), value: Some(url.to_owned()), kept: true };
+        state.follow(&[told]);
         state.layers.stack.insert(name::CON_REQ_URL, "http://h:1/a".to_owned());
         state
     }
@@ -247,12 +294,13 @@ mod tests {
 
     #[test]
     fn nobody_is_told_of_a_change_who_had_no_url_before() {
-        let mut state = state();
+        let mut state = State::new(Contents::default(), Tree::default());
+        state.follow(&[event(EventId(1), EventCode::Boot), event(EventId(2), EventCode::Bootstrap)]);
         state.layers.stack.insert(name::CON_REQ_URL, "http://h:1/a".to_owned());
         let mut session = open(&state, Why::Events);
         assert_eq!(codes(&session), [EventCode::Bootstrap, EventCode::Boot]);
         state.follow(&session.acknowledged(&state, &[EventId(1), EventId(2)]));
-        assert_eq!(state.fact(Fact::ConReqUrlTold), "http://h:1/a");
+        assert_eq!(codes(&open(&state, Why::Periodic)), [EventCode::Periodic]);
         // Another ACS: its 0 BOOTSTRAP says it all.
         state.follow(&[event(EventId(3), EventCode::Bootstrap)]);
         state.layers.stack.insert(name::CON_REQ_URL, "http://h:2/a".to_owned());

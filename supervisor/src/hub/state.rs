@@ -15,7 +15,7 @@ use crate::{
         layers::{Candidate, Layers, Stored},
         table::name,
     },
-    model::tree::Tree,
+    model::{attributes::AttributeTable, tree::Tree},
     store::{Contents, Fact, SessionRecord, StoredEvent, Write},
 };
 
@@ -26,6 +26,8 @@ pub struct State {
     pub layers: Layers,
     /// The data model.
     pub tree: Tree,
+    /// Attributes of its parameters.
+    pub attributes: AttributeTable,
     /// Undelivered events, oldest first.
     pub events: Vec<StoredEvent>,
     /// What is remembered.
@@ -47,12 +49,16 @@ impl State {
             next_numbers,
             rows,
             values,
+            attributes,
+            told,
             last_session,
             last_revision,
         } = contents;
         tree.load(&next_numbers, &rows, &values);
         let layers = Layers { startup, unsaved, ..Layers::default() };
-        Self { layers, tree, events, facts, last_session, last_revision }
+        let mut attributes = AttributeTable::load(attributes, told);
+        attributes.refresh(&tree);
+        Self { layers, tree, attributes, events, facts, last_session, last_revision }
     }
 
     /// Follows writes that are on disk.
@@ -63,6 +69,7 @@ impl State {
                     let Layers { factory, stack, .. } = std::mem::take(&mut self.layers);
                     self.layers = Layers { factory, stack, ..Layers::default() };
                     self.tree.reset();
+                    self.attributes.reset();
                     self.events.clear();
                     self.facts.retain(|fact, _| Fact::IDENTITY.contains(fact));
                     self.last_session = None;
@@ -72,8 +79,22 @@ impl State {
                 Write::Fact(fact, value) => drop(self.facts.insert(*fact, value.clone())),
                 Write::Value(path, text) => self.tree.store_at(path, text),
                 Write::AddRow(table, number) => self.tree.add_at(table, *number),
-                Write::RemoveRow { table, number, .. } => self.tree.remove_at(table, *number),
+                Write::RemoveRow { table, number, .. } => {
+                    self.tree.remove_at(table, *number);
+                    self.attributes.remove_below(&format!("{table}{number}."));
+                }
+                Write::Attributes(path, attributes) => self.attributes.set(path, *attributes),
+                Write::Told { path, value, .. } => self.attributes.tell(path, value.as_deref()),
             }
+        }
+        let moves = |write: &Write| {
+            matches!(
+                write,
+                Write::Reset | Write::AddRow(..) | Write::RemoveRow { .. } | Write::Attributes(..)
+            )
+        };
+        if writes.iter().any(moves) {
+            self.attributes.refresh(&self.tree);
         }
     }
 
@@ -93,12 +114,16 @@ impl State {
         self.layers.text(name::ACS_URL)
     }
 
-    /// ConnectionRequestURL, where the ACS has another one (CR-20). 0 BOOTSTRAP tells it by itself.
-    pub fn url_to_tell(&self) -> Option<&str> {
-        let url = self.layers.text(name::CON_REQ_URL);
-        let told = self.facts.get(&Fact::ConReqUrlTold)?;
-        let bootstrap = self.events.iter().any(|event| event.code == EventCode::Bootstrap);
-        (told != url && !bootstrap).then_some(url)
+    /// A new ACS is told everything: there are no changes to it.
+    pub fn bootstraps(&self) -> bool {
+        self.events.iter().any(|event| event.code == EventCode::Bootstrap)
+    }
+
+    /// The configuration as these writes leave it.
+    pub fn layers_after(&self, writes: &[Write]) -> Layers {
+        let mut after = self.layers.clone();
+        writes.iter().for_each(|write| follow_layers(&mut after, write));
+        after
     }
 
     /// The newest version of CWMP to offer: the one that a person pinned, or what this ACS takes (DECISIONS 14).
@@ -139,8 +164,7 @@ impl State {
     }
 
     fn of_another_url(&self, writes: &mut Vec<Write>, next_id: EventId) {
-        let mut after = self.layers.clone();
-        writes.iter().for_each(|write| follow_layers(&mut after, write));
+        let after = self.layers_after(writes);
         let (before, now) = (self.fact(Fact::UrlInForce), after.text(name::ACS_URL));
         if before == now {
             return;

@@ -22,6 +22,7 @@ use super::{
 use crate::model::tree::Tree;
 
 mod actions;
+mod attributes;
 mod device_rpcs;
 mod guard;
 

@@ -1,5 +1,6 @@
 //! The CWMP data model: names and values over the configuration, the device and what is stored.
 
+pub mod attributes;
 pub mod files;
 pub mod limits;
 pub mod objects;

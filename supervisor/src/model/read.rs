@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use ipc_proto::{
     Fault, FaultCode, ParamType, Value,
     listing::Listing,
-    worker::{DeviceId, Page, Read},
+    worker::{Attributes, DeviceId, Page, Read},
 };
 
 use super::{
+    attributes::AttributeTable,
     schema::{Backing, Info, Parameter},
     tree::{Namer, Node, RowId, Tree},
 };
@@ -37,6 +38,8 @@ pub struct Sources<'a> {
     pub settings: &'a DeviceSettings,
     /// ManagementServer.ParameterKey.
     pub parameter_key: &'a str,
+    /// Attributes.
+    pub attributes: &'a AttributeTable,
 }
 
 impl Sources<'_> {
@@ -87,10 +90,17 @@ impl Sources<'_> {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Values,
+    Names,
+    Attributes,
+}
+
 /// A prepared read.
 #[derive(Debug)]
 pub struct Capture {
-    names_only: bool,
+    of: Of,
     nodes: Vec<Node>,
     /// Live values, each read once.
     live: BTreeMap<Live, String>,
@@ -101,8 +111,7 @@ pub struct Capture {
 impl Capture {
     /// Resolves and captures. Every fault that there can be comes from here.
     pub fn prepare(sources: Sources<'_>, read: &Read) -> Result<Self, Fault> {
-        let mut capture =
-            Self { names_only: false, nodes: Vec::new(), live: BTreeMap::new(), starts: vec![0] };
+        let mut capture = Self { of: Of::Values, nodes: Vec::new(), live: BTreeMap::new(), starts: vec![0] };
         match read {
             Read::Values(names) => {
                 for name in names {
@@ -112,8 +121,17 @@ impl Capture {
                     }
                 }
             }
+            Read::Attributes(names) => {
+                capture.of = Of::Attributes;
+                for name in names {
+                    for node in existing(sources.tree, name)? {
+                        sources.tree.walk(node, &mut |node| capture.attributes(node));
+                        capture.within_limit()?;
+                    }
+                }
+            }
             Read::Names { path, next_level } => {
-                capture.names_only = true;
+                capture.of = Of::Names;
                 for node in existing(sources.tree, path)? {
                     capture.names(sources.tree, path, node, *next_level)?;
                     capture.within_limit()?;
@@ -139,6 +157,12 @@ impl Capture {
             self.live.entry(live).or_insert_with(|| sources.with_value(row, parameter, str::to_owned));
         }
         self.nodes.push(node);
+    }
+
+    fn attributes(&mut self, node: Node) {
+        if matches!(node, Node::Parameter(..)) {
+            self.nodes.push(node);
+        }
     }
 
     /// GetParameterNames (TR-069 A.3.2.3).
@@ -168,28 +192,52 @@ impl Capture {
         let wanted = usize::try_from(page).unwrap_or(usize::MAX);
         while self.starts.len() <= wanted {
             let known = self.starts.last().copied().unwrap_or(0);
-            let next = if self.names_only {
-                self.write_names(sources, known).1
-            } else {
-                self.write_values(sources, known).1
-            };
+            let next = self.write(sources, known).1;
             if next == known {
                 break;
             }
             self.starts.push(next);
         }
         let at = self.starts.get(wanted).copied().unwrap_or(self.nodes.len());
-        let (page, next) = if self.names_only {
-            let (names, next) = self.write_names(sources, at);
-            (Page::Names(names), next)
-        } else {
-            let (values, next) = self.write_values(sources, at);
-            (Page::Values(values), next)
-        };
+        let (page, next) = self.write(sources, at);
         if self.starts.len() == wanted + 1 {
             self.starts.push(next);
         }
         page
+    }
+
+    fn write(&self, sources: Sources<'_>, from: usize) -> (Page, usize) {
+        match self.of {
+            Of::Values => {
+                let (values, next) = self.write_values(sources, from);
+                (Page::Values(values), next)
+            }
+            Of::Names => {
+                let (names, next) = self.write_names(sources, from);
+                (Page::Names(names), next)
+            }
+            Of::Attributes => {
+                let (attributes, next) = self.write_attributes(sources, from);
+                (Page::Attributes(attributes), next)
+            }
+        }
+    }
+
+    fn write_attributes(&self, sources: Sources<'_>, from: usize) -> (Listing<Attributes>, usize) {
+        let (mut page, mut namer, mut at) = (Listing::default(), Namer::default(), from);
+        for node in self.nodes.iter().skip(from) {
+            if page.len() >= PAGE_ENTRIES || page.bytes() >= PAGE_BYTES {
+                break;
+            }
+            if let Node::Parameter(_, id) = *node
+                && let Some(parameter) = sources.tree.schema().parameter(id)
+            {
+                let name = namer.path(sources.tree, *node);
+                page.push(name, "", sources.attributes.of(name, parameter));
+            }
+            at += 1;
+        }
+        (page, at)
     }
 
     fn write_values(&self, sources: Sources<'_>, from: usize) -> (Listing<ParamType>, usize) {
@@ -254,6 +302,7 @@ mod tests {
             device: &DeviceId { serial_number: "S1".to_owned(), ..Default::default() },
             settings: &DeviceSettings::default(),
             parameter_key: "key",
+            attributes: &AttributeTable::default(),
         };
         let mut capture = Capture::prepare(sources, read)?;
         Ok(vec![capture.page(sources, 0)])
@@ -357,8 +406,14 @@ mod tests {
     fn pages_cover_everything_once_in_any_order() {
         let (tree, layers, device, settings) =
             (bench(2500), Layers::default(), DeviceId::default(), DeviceSettings::default());
-        let sources =
-            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let sources = Sources {
+            tree: &tree,
+            layers: &layers,
+            device: &device,
+            settings: &settings,
+            parameter_key: "",
+            attributes: &AttributeTable::default(),
+        };
         let read = Read::Values(vec!["Device.X.".to_owned()]);
         let mut capture = Capture::prepare(sources, &read).unwrap();
         assert_eq!(capture.count(), 2500);
@@ -394,8 +449,14 @@ mod tests {
     fn a_read_of_a_million_entries_is_the_largest() {
         let (tree, layers, device, settings) =
             (bench(2500), Layers::default(), DeviceId::default(), DeviceSettings::default());
-        let sources =
-            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let sources = Sources {
+            tree: &tree,
+            layers: &layers,
+            device: &device,
+            settings: &settings,
+            parameter_key: "",
+            attributes: &AttributeTable::default(),
+        };
         let read = |times| Read::Values(vec!["Device.X.".to_owned(); times]);
         assert!(Capture::prepare(sources, &read(400)).is_ok());
         let fault = Capture::prepare(sources, &read(401)).unwrap_err();
@@ -406,8 +467,14 @@ mod tests {
     fn a_live_value_stays_as_it_was_when_the_read_was_prepared() {
         let (tree, layers, device, settings) =
             (Tree::default(), Layers::default(), DeviceId::default(), DeviceSettings::default());
-        let sources =
-            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let sources = Sources {
+            tree: &tree,
+            layers: &layers,
+            device: &device,
+            settings: &settings,
+            parameter_key: "",
+            attributes: &AttributeTable::default(),
+        };
         let read = Read::Values(vec!["Device.DeviceInfo.MemoryStatus.Free".to_owned(); 100]);
         let mut capture = Capture::prepare(sources, &read).unwrap();
         assert_eq!(capture.live.len(), 1, "read once");
@@ -434,8 +501,14 @@ mod tests {
         };
         let (layers, settings) = (Layers::default(), DeviceSettings::default());
         let tree = Tree::default();
-        let sources =
-            Sources { tree: &tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+        let sources = Sources {
+            tree: &tree,
+            layers: &layers,
+            device: &device,
+            settings: &settings,
+            parameter_key: "",
+            attributes: &AttributeTable::default(),
+        };
         let value = |name: &str| sources.value(&format!("Device.DeviceInfo.{name}")).unwrap().to_string();
         let names = ["Manufacturer", "ManufacturerOUI", "ProductClass", "SerialNumber"];
         assert_eq!(names.map(value), ["M", "00AABB", "P", "S"]);

@@ -240,6 +240,29 @@ impl Schema {
         self.parameters.get(usize::try_from(id.0).ok()?)
     }
 
+    /// Parameters that are watched until the ACS says otherwise.
+    pub fn watched_by_default(&self) -> impl Iterator<Item = ParameterId> {
+        let watched = |parameter: &Parameter| {
+            matches!(parameter.facts.notify, ActiveNotify::ForceEnabled | ActiveNotify::ForceDefaultEnabled)
+        };
+        let all = (0u32..).zip(&self.parameters);
+        all.filter(move |(_, parameter)| watched(parameter)).map(|(n, _)| ParameterId(n))
+    }
+
+    /// The path of a parameter in every row, with `*` for the rows' numbers.
+    pub fn pattern(&self, id: ParameterId) -> String {
+        let Some(parameter) = self.parameter(id) else { return String::new() };
+        let mut pattern = parameter.name.to_string();
+        let mut at = parameter.object;
+        while at != TREE {
+            let object = self.object(at);
+            let row = if object.table.is_some() { "*." } else { "" };
+            pattern = format!("{}{row}{pattern}", object.path_in_row);
+            at = object.row_of;
+        }
+        pattern
+    }
+
     #[expect(clippy::indexing_slicing, reason = "made with one object, and none is ever taken out")]
     fn tree(&self) -> &Object {
         &self.objects[0]

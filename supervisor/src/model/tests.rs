@@ -201,7 +201,15 @@ fn do_both(tree: &mut Tree, naive: &mut Naive, drawn: &[Drawn; 4], deed: &Deed) 
 /// All pages of a read, fetched in the order of `order` and then in theirs, as name, value, writable.
 fn pages(tree: &Tree, read: &Read, order: &[Index]) -> Vec<(String, String, bool)> {
     let (layers, device, settings) = (Layers::default(), DeviceId::default(), DeviceSettings::default());
-    let sources = Sources { tree, layers: &layers, device: &device, settings: &settings, parameter_key: "" };
+    let attributes = Default::default();
+    let sources = Sources {
+        tree,
+        layers: &layers,
+        device: &device,
+        settings: &settings,
+        parameter_key: "",
+        attributes: &attributes,
+    };
     let entries = |page: Page| -> Vec<(String, String, bool)> {
         match page {
             Page::Values(page) => page.iter().map(|(n, v, _)| (n.to_owned(), v.to_owned(), true)).collect(),

@@ -1,5 +1,6 @@
 //! Rows and stored values of the data model in `state.db`, by path.
 
+use ipc_proto::worker::{Attributes, Notification};
 use rusqlite::{Connection, Result, params};
 
 /// Sets a stored value.
@@ -20,7 +21,7 @@ pub fn remove_row(db: &Connection, table: &str, number: u32, default: bool) -> R
     let path = format!("{table}{number}.");
     // All paths below end before the one that a slash, the character after the dot, would begin.
     let end = format!("{table}{number}/");
-    for stored in ["model_value", "object_row", "next_number"] {
+    for stored in ["model_value", "object_row", "next_number", "attribute", "told"] {
         db.prepare_cached(&format!("DELETE FROM {stored} WHERE path >= ?1 AND path < ?2"))?
             .execute(params![path, end])?;
     }
@@ -30,9 +31,44 @@ pub fn remove_row(db: &Connection, table: &str, number: u32, default: bool) -> R
     use_up(db, table, number)
 }
 
-/// As from the factory.
+/// Sets the attributes of a parameter.
+pub fn set_attributes(db: &Connection, path: &str, attributes: Attributes) -> Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO attribute (path, notification, subscriber) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![path, attributes.notification.text(), attributes.subscriber])
+    .map(drop)
+}
+
+/// Sets or forgets what the ACS knows of a parameter.
+pub fn tell(db: &Connection, path: &str, value: Option<&str>) -> Result<()> {
+    match value {
+        Some(value) => db
+            .prepare_cached("INSERT OR REPLACE INTO told (path, value) VALUES (?1, ?2)")?
+            .execute(params![path, value]),
+        None => db.prepare_cached("DELETE FROM told WHERE path = ?1")?.execute([path]),
+    }
+    .map(drop)
+}
+
+/// Attributes that are not the default.
+pub fn attributes(db: &Connection) -> Result<Vec<(String, Attributes)>> {
+    let mut statement = db.prepare("SELECT path, notification, subscriber FROM attribute")?;
+    let all = statement.query_map([], |row| {
+        let notification = Notification::parse(&row.get::<_, String>(1)?).unwrap_or_default();
+        Ok((row.get(0)?, Attributes { notification, subscriber: row.get(2)? }))
+    })?;
+    all.collect()
+}
+
+/// What the ACS knows of watched parameters.
+pub fn told(db: &Connection) -> Result<Vec<(String, String)>> {
+    pairs(db, "SELECT path, value FROM told")
+}
+
+/// Forgets all of it.
 pub fn reset(db: &Connection) -> Result<()> {
-    db.execute_batch("DELETE FROM model_value; DELETE FROM object_row; DELETE FROM next_number;")
+    db.execute_batch("DELETE FROM attribute; DELETE FROM told; DELETE FROM model_value; DELETE FROM object_row; DELETE FROM next_number;")
 }
 
 fn put_row(db: &Connection, table: &str, number: u32, present: bool) -> Result<()> {

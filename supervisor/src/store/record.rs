@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipc_proto::{
     UtcTime,
     text::CommandKey,
-    worker::{EventCode, EventId},
+    worker::{Attributes, EventCode, EventId},
 };
 
 use crate::config::layers::Stored;
@@ -37,6 +37,17 @@ pub enum Write {
         number: u32,
         /// It is remembered that it is gone.
         default: bool,
+    },
+    /// Sets the attributes of a parameter, by its full path.
+    Attributes(String, Attributes),
+    /// The ACS knows this value of a watched parameter; none: it is not watched any more.
+    Told {
+        /// Full path.
+        path: String,
+        /// As it stands in a SOAP message.
+        value: Option<String>,
+        /// On disk too.
+        kept: bool,
     },
 }
 
@@ -74,8 +85,6 @@ pub enum Fact {
     ConReqPassword,
     /// Path of ConnectionRequestURL, with its slash.
     ConReqPath,
-    /// ConnectionRequestURL as the ACS last had it: another one raises 4 VALUE CHANGE. None: it never had one.
-    ConReqUrlTold,
     /// This device's own phase of periodic informs, in milliseconds since 1970.
     PeriodicPhase,
     /// RetryCount of the next Inform.
@@ -96,7 +105,7 @@ pub enum Fact {
 
 impl Fact {
     /// All of them with their names on disk.
-    pub const ALL: [(Self, &'static str); 19] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::Root, "root"),
         (Self::BootId, "boot_id"),
         (Self::Manufacturer, "manufacturer"),
@@ -107,7 +116,6 @@ impl Fact {
         (Self::ParameterKey, "parameter_key"),
         (Self::ConReqPassword, "con_req_password"),
         (Self::ConReqPath, "con_req_path"),
-        (Self::ConReqUrlTold, "con_req_url_told"),
         (Self::PeriodicPhase, "periodic_phase"),
         (Self::RetryCount, "retry_count"),
         (Self::RetriesSinceBoot, "retries_since_boot"),
@@ -149,6 +157,10 @@ pub struct Contents {
     pub rows: Vec<(String, bool)>,
     /// Stored values by path.
     pub values: Vec<(String, String)>,
+    /// Attributes that are not the default, by path.
+    pub attributes: Vec<(String, Attributes)>,
+    /// What the ACS knows of watched parameters, by path.
+    pub told: Vec<(String, String)>,
     /// The last session that ended.
     pub last_session: Option<SessionRecord>,
     /// The largest revision of the configuration in its log.

@@ -133,6 +133,13 @@ impl StateDb {
                     .map(drop)?,
                 Write::Value(path, value) => model::value(&transaction, path, value)?,
                 Write::AddRow(table, number) => model::add_row(&transaction, table, *number)?,
+                Write::Attributes(path, attributes) => {
+                    model::set_attributes(&transaction, path, *attributes)?
+                }
+                Write::Told { path, value, kept: true } => {
+                    model::tell(&transaction, path, value.as_deref())?;
+                }
+                Write::Told { kept: false, .. } => {}
                 Write::RemoveRow { table, number, default } => {
                     model::remove_row(&transaction, table, *number, *default)?;
                 }
@@ -323,6 +330,8 @@ fn load(db: &Connection) -> Result<Contents, Trouble> {
             next_numbers: model::next_numbers(db)?,
             rows: model::rows(db)?,
             values: model::values(db)?,
+            attributes: model::attributes(db)?,
+            told: model::told(db)?,
             last_session: None,
             last_revision: 0,
         })

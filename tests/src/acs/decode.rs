@@ -111,6 +111,30 @@ pub fn set_status(text: &str) -> u32 {
         .expect("Status is a number")
 }
 
+/// Decodes a GetParameterAttributesResponse into (name, Notification, AccessList).
+pub fn attributes(text: &str) -> Vec<(String, u32, Vec<String>)> {
+    let document = parse(text);
+    let list = child(body_child(&document, "GetParameterAttributesResponse"), "ParameterList");
+    items(list, "ParameterAttributeStruct")
+        .map(|of| {
+            let notification = text_of(of, "Notification").parse().expect("Notification is a number");
+            (
+                text_of(of, "Name"),
+                notification,
+                items(child(of, "AccessList"), "string").map(node_text).collect(),
+            )
+        })
+        .collect()
+}
+
+/// Decodes the InstanceNumber of an AddObjectResponse whose Status is 0.
+pub fn added(text: &str) -> u32 {
+    let document = parse(text);
+    let response = body_child(&document, "AddObjectResponse");
+    assert_eq!(text_of(response, "Status"), "0");
+    text_of(response, "InstanceNumber").parse().expect("InstanceNumber is a number")
+}
+
 /// Decodes a fault.
 pub fn fault(text: &str) -> Fault {
     let document = parse(text);

@@ -50,6 +50,48 @@ pub fn set_parameter_values(values: &[(&str, &str, &str)], parameter_key: &str) 
     ))
 }
 
+/// `GetParameterAttributes` of full or partial paths.
+pub fn get_parameter_attributes(names: &[&str]) -> Envelope {
+    let Envelope::Body(body) = get_parameter_values(names) else { unreachable!("made with a body") };
+    Envelope::Body(body.replace("GetParameterValues", "GetParameterAttributes"))
+}
+
+/// Name, Notification and AccessList, each of the two only where it is to change.
+pub type AttributeEntry<'a> = (&'a str, Option<&'a str>, Option<&'a [&'a str]>);
+
+/// `SetParameterAttributes` of these.
+pub fn set_parameter_attributes(entries: &[AttributeEntry<'_>]) -> Envelope {
+    let items: String = entries
+        .iter()
+        .map(|(name, notification, list)| {
+            let entities = list.unwrap_or_default();
+            let texts: String =
+                entities.iter().map(|entity| format!("<string>{}</string>", escaped(entity))).collect();
+            format!(
+                "<SetParameterAttributesStruct><Name>{}</Name><NotificationChange>{}</NotificationChange><Notification>{}</Notification><AccessListChange>{}</AccessListChange><AccessList soapenc:arrayType=\"xsd:string[{}]\">{texts}</AccessList></SetParameterAttributesStruct>",
+                escaped(name),
+                notification.is_some(),
+                notification.unwrap_or("0"),
+                list.is_some(),
+                entities.len()
+            )
+        })
+        .collect();
+    Envelope::Body(format!(
+        "<cwmp:SetParameterAttributes><ParameterList soapenc:arrayType=\"cwmp:SetParameterAttributesStruct[{}]\">{items}</ParameterList></cwmp:SetParameterAttributes>",
+        entries.len()
+    ))
+}
+
+/// `AddObject` of a table or `DeleteObject` of a row.
+pub fn change_row(method: &str, name: &str, parameter_key: &str) -> Envelope {
+    Envelope::Body(format!(
+        "<cwmp:{method}><ObjectName>{}</ObjectName><ParameterKey>{}</ParameterKey></cwmp:{method}>",
+        escaped(name),
+        escaped(parameter_key)
+    ))
+}
+
 /// An RPC without arguments, by its name, known to the standard or not.
 pub fn rpc(name: &str) -> Envelope {
     Envelope::Body(format!("<cwmp:{name}/>"))
