@@ -7,11 +7,9 @@ pub mod rpc;
 pub mod soap;
 
 /// The port where the ACS knocks, without its sockets.
+#[path = "../../cwmpd/src/connection_request"]
 pub mod connection_request {
-    #[path = "../../../cwmpd/src/connection_request/budget.rs"]
     mod budget;
-    #[path = "../../../cwmpd/src/connection_request/digest.rs"]
     pub mod digest;
-    #[path = "../../../cwmpd/src/connection_request/judge.rs"]
     pub mod judge;
 }

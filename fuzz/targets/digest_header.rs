@@ -17,7 +17,10 @@ fuzz_target!(|text: &str| {
     match digest.judge(NOW, login, "GET", "/cwmp", &header) {
         Judgement::Good(used) => {
             assert!(digest.remember(NOW, used));
-            assert!(matches!(digest.judge(NOW, login, "GET", "/cwmp", &header), Judgement::Bad(_)), "a replay");
+            assert!(
+                matches!(digest.judge(NOW, login, "GET", "/cwmp", &header), Judgement::Bad(_)),
+                "a replay"
+            );
         }
         Judgement::Stale => panic!("the nonce is fresh"),
         Judgement::Bad(why) => assert!(!why.is_empty()),
