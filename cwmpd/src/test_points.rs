@@ -33,6 +33,20 @@ pub async fn once_sent<F: Future>(_name: Option<&str>, exchange: F) -> F::Output
     exchange.await
 }
 
+/// Crashes when `CWMP_KILL_AT` is `worker.heard-NAME` and this answer of the ACS holds NAME.
+#[cfg(feature = "test-points")]
+pub fn heard(answer: &[u8]) {
+    let Ok(wanted) = std::env::var("CWMP_KILL_AT") else { return };
+    let Some(name) = wanted.strip_prefix("worker.heard-") else { return };
+    if answer.windows(name.len().max(1)).any(|part| part == name.as_bytes()) {
+        std::process::abort();
+    }
+}
+
+/// Does nothing.
+#[cfg(not(feature = "test-points"))]
+pub fn heard(_answer: &[u8]) {}
+
 /// Reaches the point once what is queued has been written.
 #[cfg(feature = "test-points")]
 pub async fn reach_once_written(name: &str) {

@@ -7,6 +7,8 @@ mod config;
 mod control;
 pub mod daemon;
 mod device;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 mod hub;
 mod launch;
 mod model;

@@ -96,28 +96,8 @@ fn it_answers_404() {
 }
 
 #[test]
-fn it_answers_500() {
-    fails_then_recovers(Trouble::Status(500), &["http"]);
-}
-
-#[test]
 fn it_answers_with_bytes_that_are_not_http() {
     fails_then_recovers(Trouble::Garbage, &["http"]);
-}
-
-#[test]
-fn it_answers_with_text_that_is_not_soap() {
-    fails_then_recovers(Trouble::WrongRoot, &["soap"]);
-}
-
-#[test]
-fn it_answers_with_half_an_envelope() {
-    fails_then_recovers(Trouble::TruncatedXml, &["soap"]);
-}
-
-#[test]
-fn it_closes_in_mid_body() {
-    fails_then_recovers(Trouble::HalfBody, &["http", "tcp"]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ const MAY_EXPOSE_SECRETS: &[&str] = &[
     "supervisor/src/hub/people.rs",
 ];
 
-const SOURCE_ROOTS: [&str; 4] = ["ipc-proto", "supervisor", "cwmpd", "tests"];
+const SOURCE_ROOTS: [&str; 5] = ["ipc-proto", "supervisor", "cwmpd", "tests", "fuzz"];
 const LONGEST_FILE: usize = 450;
 const LONGEST_TESTS: usize = 800;
 

@@ -79,7 +79,7 @@ impl Digest {
             Ok(answer) => answer,
             Err(why) => return Judgement::Bad(why),
         };
-        if super::path_of(&answer.uri) != path {
+        if path_of(&answer.uri) != path {
             return Judgement::Bad("its login is for another path");
         }
         let Some((nonce, given)) = self.own(&answer.nonce) else {
@@ -245,4 +245,15 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
         }
     }
     None
+}
+
+/// The path of a request's target: without scheme, host and query.
+pub fn path_of(target: &str) -> &str {
+    let after_scheme =
+        target.strip_prefix("http://").map(|rest| rest.find('/').and_then(|at| rest.get(at..)));
+    let path = match after_scheme {
+        Some(path) => path.unwrap_or("/"),
+        None => target,
+    };
+    path.split('?').next().unwrap_or_default()
 }

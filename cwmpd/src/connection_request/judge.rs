@@ -6,8 +6,7 @@ use ipc_proto::worker::ConnectionRequest;
 
 use super::{
     budget::{Budget, Budgets},
-    digest::{Digest, Judgement, Login},
-    path_of,
+    digest::{Digest, Judgement, Login, path_of},
 };
 
 /// Fields of a head at the most.

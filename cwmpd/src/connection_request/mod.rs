@@ -155,14 +155,3 @@ impl Drop for Port {
         self.close();
     }
 }
-
-/// The path of a request's target: without scheme, host and query.
-fn path_of(target: &str) -> &str {
-    let after_scheme =
-        target.strip_prefix("http://").map(|rest| rest.find('/').and_then(|at| rest.get(at..)));
-    let path = match after_scheme {
-        Some(path) => path.unwrap_or("/"),
-        None => target,
-    };
-    path.split('?').next().unwrap_or_default()
-}

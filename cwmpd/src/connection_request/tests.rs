@@ -9,8 +9,8 @@ use http_auth::{PasswordClient, PasswordParams};
 use ipc_proto::{Secret, worker::ConnectionRequest};
 
 use super::{
+    digest::path_of,
     judge::{Judge, Moment, Verdict},
-    path_of,
 };
 
 const PATH: &str = "/0123456789abcdef";

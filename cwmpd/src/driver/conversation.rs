@@ -26,7 +26,7 @@ use crate::{
         self, Answer, Cx, Post, Response, Session,
         told::{Told, clean},
     },
-    test_points::reach,
+    test_points::{heard as heard_point, reach},
 };
 
 /// An answer up to this size is sent with its length, a larger one in chunks (DECISIONS 40).
@@ -226,7 +226,8 @@ async fn converse(
             }
             session::Action::Close(outcome) => return Ok(outcome),
         };
-        if matches!(input, session::Input::Response(_)) {
+        if let session::Input::Response(response) = &input {
+            heard_point(&response.body);
             heard = Instant::now();
             tell_notes(link, opened.session, acs);
             // Where the answer came from: a redirect may lie in between.

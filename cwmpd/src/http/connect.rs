@@ -30,6 +30,8 @@ const MAX_ADDRESSES: usize = 16;
 const MAX_NOTE: usize = 1000;
 /// The largest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+/// How many headers it may have.
+const MAX_HEADERS: usize = 2000;
 
 /// An open connection.
 pub struct Open {
@@ -151,6 +153,7 @@ where
     let (sender, connection) = Builder::new()
         .max_buf_size(MAX_HEAD)
         .max_header_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
         // `Content-Length : 5`, as some old ACSs write it.
         .allow_spaces_after_header_name_in_responses(true)
         .handshake(TokioIo::new(stream))

@@ -81,7 +81,7 @@ pub enum HttpError {
     #[error("{0} does not answer in HTTP/1 ({1}): is it an ACS, and is the port right?")]
     NotHttp(SocketAddr, String),
     /// A head over its limit.
-    #[error("the ACS at {0} sent a head of more than 64 KiB")]
+    #[error("the ACS at {0} sent a head of more than 64 KiB or 2000 headers")]
     HeadTooLarge(SocketAddr),
     /// No login.
     #[error(transparent)]

@@ -118,7 +118,7 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 /// Adds what a text describes; the error names its line.
-fn add(text: &str, schema: &mut Schema) -> Result<(), String> {
+pub fn add(text: &str, schema: &mut Schema) -> Result<(), String> {
     let at = |span: Option<Range<usize>>, reason: &str| match span {
         Some(span) => {
             let before = text.get(..span.start).unwrap_or_default();

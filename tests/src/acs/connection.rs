@@ -23,6 +23,7 @@ pub(super) struct OpenSession {
     header: String,
     requests_sent: u32,
     cookies_due: bool,
+    cookie_again: usize,
     number: u32,
     last_connection: u32,
 }
@@ -227,6 +228,7 @@ impl OpenSession {
             header: plan.header,
             requests_sent: 0,
             cookies_due: true,
+            cookie_again: plan.cookie_again,
             number,
             last_connection: 0,
         }
@@ -280,6 +282,8 @@ impl OpenSession {
             reply
                 .headers
                 .push(("Set-Cookie".into(), format!("node=n{number}.{}; Path=/cwmp", "x".repeat(512))));
+            let again = ("Set-Cookie".to_owned(), "again=1; Path=/".to_owned());
+            reply.headers.extend(std::iter::repeat_n(again, self.cookie_again));
         }
         Turn::Answer { reply, manner: self.manner, closes_session }
     }

@@ -1,6 +1,7 @@
 //! What the test ACS does in one session: the RPCs in order, and how and where it misbehaves.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::envelope::Envelope;
 
@@ -42,6 +43,10 @@ pub enum Trouble {
     WrongRoot,
     /// A 200 with exactly this text.
     Body(String),
+    /// Exactly these bytes, whatever they are, and the end of the connection.
+    Bytes(Vec<u8>),
+    /// These bytes at once, then a space each time that so much time has passed, until the device leaves.
+    Drip(&'static str, Duration),
 }
 
 impl Trouble {
@@ -70,6 +75,7 @@ pub struct Plan {
     pub(super) manner: Manner,
     pub(super) namespace: Option<String>,
     pub(super) header: String,
+    pub(super) cookie_again: usize,
 }
 
 impl Plan {
@@ -116,6 +122,12 @@ impl Plan {
     /// The InformResponse carries this header block too.
     pub fn inform_header(mut self, block: &str) -> Self {
         self.header = block.to_owned();
+        self
+    }
+
+    /// The InformResponse sets one and the same cookie so many times.
+    pub fn cookie_again(mut self, times: usize) -> Self {
+        self.cookie_again = times;
         self
     }
 

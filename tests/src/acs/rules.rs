@@ -43,6 +43,7 @@ pub fn broken(session: &Session) -> Vec<String> {
                 let sent = cookies_of(message);
                 let mut wanted = cookies.clone();
                 wanted.sort();
+                wanted.dedup();
                 if sent != wanted {
                     say(format!("cookies {sent:?}, set in this session {wanted:?}"));
                 }

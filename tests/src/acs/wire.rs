@@ -150,9 +150,23 @@ impl Wire {
             }
             Trouble::WrongRoot => self.misbehave(&Trouble::Body("<note>not an envelope</note>".into())),
             Trouble::Garbage => {
-                self.stream.write_all(b"\x16\x03\x01\x00\xff this is not HTTP at all\r\n\r\n\x00\x01\x02")?;
-                self.stream.shutdown(Shutdown::Write)?;
-                Ok(("(garbage)".into(), String::new()))
+                let garbage = b"\x16\x03\x01\x00\xff this is not HTTP at all\r\n\r\n\x00\x01\x02";
+                self.misbehave(&Trouble::Bytes(garbage.to_vec()))
+            }
+            Trouble::Bytes(bytes) => {
+                // A device that hangs up early has seen enough.
+                if self.stream.write_all(bytes).is_ok() {
+                    self.stream.shutdown(Shutdown::Write)?;
+                }
+                Ok((format!("({} bytes)", bytes.len()), String::new()))
+            }
+            Trouble::Drip(begin, pause) => {
+                self.stream.set_nodelay(true)?;
+                self.stream.write_all(begin.as_bytes())?;
+                while self.stream.write_all(b" ").is_ok() {
+                    std::thread::sleep(*pause);
+                }
+                Ok(("(drip after drip)".into(), String::new()))
             }
             Trouble::Silence => Ok(("(silence)".into(), String::new())),
             Trouble::Reset => {
