@@ -239,3 +239,34 @@ fn a_change_that_cannot_be_undone_on_disk_brings_no_session_forward() {
         assert_eq!(bench.row("cwmp.provisioning_code").await.value, "bad");
     });
 }
+
+#[test]
+fn what_the_acs_has_set_since_is_not_undone_even_where_the_saved_value_was_brought_back() {
+    run(async {
+        let (bench, mut worker) = at_work().await;
+        let wait = "cwmp.retry_min_wait";
+        bench.set(wait, "7").await;
+        bench.apply().await;
+        bench.ask(Request::Save).await;
+        bench.set(wait, "9").await;
+        bench.apply().await;
+        bench.set(wait, "7").await;
+        confirmed(&bench, 1).await;
+        uses_it(&bench, &worker).await;
+        for first in [true, false, false] {
+            let session = worker.open(Why::Retry).await.session;
+            if first {
+                let name = "Device.ManagementServer.CWMPRetryMinimumWaitInterval".to_owned();
+                let value = SetValue { name, declared: DeclaredType::Absent, text: "33".to_owned() };
+                let parameter_key = ParameterKey::default();
+                let set = Query::Set { session, values: vec![value], parameter_key };
+                assert!(matches!(worker.query(set).await, Reply::Set(_)));
+                uses_it(&bench, &worker).await;
+            }
+            worker.close(session, tcp_failure()).await;
+            worker.due().await;
+        }
+        bench.waits(<[_]>::is_empty).await;
+        assert_eq!(bench.row(wait).await.value, "33");
+    });
+}
