@@ -195,3 +195,27 @@ fn ctrl_c_at_the_question_for_a_secret_ends_the_question_only() {
     terminal.types("show changes\r");
     terminal.sees("no changes");
 }
+
+#[test]
+fn ctrl_c_at_the_question_whether_to_go_on_is_a_no() {
+    let device = Device::builder().start();
+    device.ctl_ok(&["set", "cwmp.provisioning_code=kept"]);
+    device.ctl_ok(&["apply"]);
+    let mut terminal = Terminal::open(&device, 200);
+    // Since then the signal is caught.
+    terminal.types("show cwmp\r");
+    terminal.sees("kept");
+    terminal.sees("admin>");
+    for answer in ["\u{3}", "y\u{3}", "n\r", "\r"] {
+        terminal.types("factory reset\r");
+        terminal.sees("[y/N]");
+        terminal.types(answer);
+        terminal.sees("nothing was done");
+        terminal.sees("admin>");
+    }
+    assert_eq!(device.ctl_ok(&["get", "cwmp.provisioning_code"]).trim(), "kept");
+    terminal.types("factory reset\r");
+    terminal.sees("[y/N]");
+    terminal.types("y\r");
+    terminal.sees("factory values are in force");
+}

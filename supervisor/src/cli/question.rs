@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _},
 };
 
 use rustyline::{
@@ -15,7 +15,7 @@ use super::{args::MAX_VALUE, line_limit, page::columns};
 /// From the terminal without showing it, or from the first line of standard input.
 pub fn ask(name: &str) -> io::Result<String> {
     if io::stdin().is_terminal() {
-        return ask_terminal(name);
+        return ask_terminal(&format!("{name}: "), Hidden);
     }
     let mut line = Vec::new();
     io::stdin().lock().take(MAX_VALUE as u64 + 3).read_until(b'\n', &mut line)?;
@@ -33,27 +33,23 @@ pub fn agreed(question: &str) -> Result<(), String> {
     if !io::stdin().is_terminal() {
         return Err(format!("{question} There is no terminal to ask on, so {nothing}: add --yes to do it"));
     }
-    let _ = write!(io::stderr(), "{question} Go on? [y/N] ");
-    let mut line = Vec::new();
-    io::stdin()
-        .lock()
-        .take(16)
-        .read_until(b'\n', &mut line)
+    let line = ask_terminal(&format!("{question} Go on? [y/N] "), ())
         .map_err(|error| format!("{nothing}: {error}"))?;
-    match String::from_utf8_lossy(&line).trim().to_ascii_lowercase().as_str() {
+    match line.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(nothing.to_owned()),
     }
 }
 
-fn ask_terminal(name: &str) -> io::Result<String> {
+/// A line from the terminal; Ctrl-C and Ctrl-D are errors.
+fn ask_terminal<H: Helper>(question: &str, helper: H) -> io::Result<String> {
     // Answers may go elsewhere than to the terminal; the question does not.
     let config = Config::builder().behavior(Behavior::PreferTerm).build();
     let history = MemHistory::with_config(&config);
     let mut editor = Editor::with_history(config, history).map_err(io::Error::other)?;
-    editor.set_helper(Some(Hidden));
+    editor.set_helper(Some(helper));
     line_limit::bind(&mut editor);
-    match editor.readline(&format!("{name}: ")) {
+    match editor.readline(question) {
         Ok(line) if line_limit::is_over(&line) => Err(io::Error::other(line_limit::SENTENCE)),
         Ok(line) => Ok(line),
         Err(ReadlineError::Interrupted) => Err(io::Error::other("interrupted")),

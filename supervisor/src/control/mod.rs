@@ -138,8 +138,9 @@ impl Caller {
             if hub.send(Command::Control(request, client)).await.is_err() {
                 return Ok(());
             }
-            // The hub drops its end after the final answer.
-            while let Some(Answer { mut response, wait }) = queue.recv().await {
+            loop {
+                // The hub drops its end after the final answer, and a client that got none would wait for ever.
+                let Answer { mut response, wait } = queue.recv().await.unwrap_or_else(unanswered);
                 if let Response::Done(notes) = &mut response {
                     notes.extend(follow(wait, &mut views.progress).await);
                 }
@@ -162,6 +163,11 @@ impl Caller {
             format!("busy: {count} clients are connected already: end some of them, or try again later");
         sender.send(&Response::Refused(busy), limit).await
     }
+}
+
+fn unanswered() -> Answer {
+    let why = "the supervisor gave it up: look at `cwmp show status`, then ask again";
+    Answer { response: Response::Refused(why.to_owned()), wait: Wait::No }
 }
 
 async fn soon<T>(
@@ -188,5 +194,37 @@ async fn follow(wait: Wait, progress: &mut watch::Receiver<Progress>) -> Option<
                 Err(_) => "warning: the worker is not back yet: `cwmp show status` says why".to_owned(),
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn a_request_that_the_hub_drops_is_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(async {
+            let listener = Listener::bind(&path, 0o600).await.unwrap();
+            let (store, _, _) = Store::open(dir.path(), dir.path(), dir.path()).unwrap();
+            let (hub, mut commands) = mpsc::channel(1);
+            let progress = watch::Sender::new(Progress::default());
+            let views =
+                Views::new(store.log_reader(), watch::Sender::new(None), progress.subscribe(), hub.clone());
+            tokio::spawn(serve(listener, LIMIT, hub, views));
+            tokio::spawn(async move { while commands.recv().await.is_some() {} });
+            let connection = Connection::connect(&path).await.unwrap();
+            let hello = connection.hello::<Request, Response>(Protocol::Control, LIMIT);
+            let (mut sender, mut receiver, _) = hello.await.unwrap();
+            sender.send(&Request::Save, LIMIT).await.unwrap();
+            soon(LIMIT, receiver.receive()).await.unwrap()
+        });
+        let Response::Refused(why) = answer else { panic!("{answer:?}") };
+        assert!(why.contains("gave it up"), "{why}");
     }
 }

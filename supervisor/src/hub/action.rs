@@ -268,7 +268,13 @@ impl Hub {
     /// The record is on disk, and its command may be run.
     pub(super) fn recorded(&mut self, client: Client, result: Result<(), CommitError>) {
         match result {
-            Ok(()) => self.jobs_of_people.push_front(Job::Act(Some(client))),
+            Ok(()) => {
+                if self.session.is_some() {
+                    let why = "a session with the ACS was opened meanwhile; waiting for its end";
+                    client.answer(Response::Waiting(why.to_owned()));
+                }
+                self.jobs_of_people.push_front(Job::Act(Some(client)));
+            }
             Err(error) => client.answer(Response::Refused(error.to_string())),
         }
     }
@@ -293,16 +299,22 @@ impl Hub {
 
     /// Runs what waited for the end of a session.
     pub(super) fn act_after_session(&mut self) {
-        if record(&self.state).is_some_and(|record| record.is_due()) {
+        let is_queued = self.jobs_of_people.iter().any(|job| matches!(job, Job::Act(_)));
+        if !is_queued && record(&self.state).is_some_and(|record| record.is_due()) {
             self.jobs_of_people.push_front(Job::Act(None));
         }
     }
 
     /// A record is tried once: that is stored before it is.
     pub(super) fn plan_act(&self, client: Option<Client>) -> Option<(Vec<Write>, Then)> {
-        let record = record(&self.state).filter(|record| record.is_due() && self.acting.running.is_none())?;
+        let due = record(&self.state).filter(|record| record.is_due() && self.acting.running.is_none());
+        let Some(record) = due else {
+            let why = "it is not done: another reboot or reset is under way".to_owned();
+            client.iter().for_each(|client| client.answer(Response::Refused(why.clone())));
+            return None;
+        };
         if record.stage == Stage::OursToo {
-            return self.plan_factory_reset(None);
+            return self.plan_factory_reset(client);
         }
         let record = Record { tries: record.tries + 1, stage: Stage::Run(UtcTime::now()), ..record };
         Some((vec![record.write()], Then::Act(client)))

@@ -49,6 +49,8 @@ pub struct Guarded {
     pub before: Option<Stored>,
     /// What stands there now, unless someone else has changed it since.
     pub after: Option<Stored>,
+    /// The startup value below it; the ACS sets that one.
+    pub startup: Option<Stored>,
 }
 
 impl std::fmt::Debug for Guarded {
@@ -71,6 +73,7 @@ impl Guard {
                 name: row.name.to_owned(),
                 before: state.layers.unsaved.get(row.name).cloned(),
                 after: after.layers.unsaved.get(row.name).cloned(),
+                startup: after.layers.startup.get(row.name).cloned(),
             });
         let mut changes: Vec<_> = changed.collect();
         if changes.is_empty() {
@@ -78,7 +81,9 @@ impl Guard {
         }
         for old in Self::of(state).into_iter().flat_map(|guard| guard.changes) {
             match changes.iter_mut().find(|change| change.name == old.name) {
-                Some(change) if change.before == old.after => change.before = old.before,
+                Some(change) if change.before == old.after && change.startup == old.startup => {
+                    change.before = old.before
+                }
                 Some(_) => {}
                 None => changes.push(old),
             }
@@ -112,7 +117,9 @@ impl Guard {
     fn undo(&self, state: &State) -> Vec<Write> {
         let undo = |change: &Guarded| {
             let name = table::row(&change.name).ok()?.name;
-            let stands = state.layers.unsaved.get(name) == change.after.as_ref();
+            let layers = &state.layers;
+            let stands = layers.unsaved.get(name) == change.after.as_ref()
+                && layers.startup.get(name) == change.startup.as_ref();
             stands.then(|| Write::Unsaved(name, change.before.clone()))
         };
         self.changes.iter().filter_map(undo).chain([disarmed()]).collect()

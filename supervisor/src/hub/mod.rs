@@ -370,7 +370,11 @@ impl Hub {
             Then::Recorded(client) => self.recorded(client, result),
             Then::Act(client) => self.act(client, result),
             Then::Reset(client) => self.was_reset(client.as_ref(), result),
-            Then::RolledBack(_) => self.session_at_once(),
+            Then::RolledBack(note) => match result {
+                Ok(()) => self.session_at_once(),
+                // Tried again at the end of the next session, which comes in its time.
+                Err(error) => tracing::error!("not yet {note} because {error}"),
+            },
             Then::Confirmed(client, note) => client.answer(match result {
                 Ok(()) => Response::Done(vec![note]),
                 Err(error) => Response::Refused(error.to_string()),

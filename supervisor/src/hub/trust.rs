@@ -1,9 +1,15 @@
 //! The files of TLS to the ACS: read for the worker, which opens none, and checked when a person names them.
 
-use std::{fs::File, future::pending, io::Read};
+use std::{
+    fs::{self, Metadata, OpenOptions},
+    future::pending,
+    io::Read,
+    os::unix::fs::OpenOptionsExt as _,
+};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use ipc_proto::{Secret, worker::Trust};
+use nix::fcntl::OFlag;
 use tokio::task::JoinHandle;
 
 use super::Hub;
@@ -139,13 +145,18 @@ fn pem(path: &str, what: &str) -> Result<String, String> {
         return Err(format!("{path} is no absolute path"));
     }
     let cannot = |error: std::io::Error| format!("{path} cannot be read ({error})");
-    // Before it is opened: a pipe would wait for a writer.
-    let kind = std::fs::metadata(path).map_err(cannot)?;
-    if !kind.is_file() {
-        return Err(format!("{path} is no file"));
-    }
+    // Files of the kernel have no size: reading some of them waits for what is to come.
+    let may_be_read = |kind: &Metadata| match (kind.is_file(), kind.len()) {
+        (false, _) => Err(format!("{path} is no file")),
+        (true, 0) => Err(format!("{path} is empty")),
+        (true, _) => Ok(()),
+    };
+    // Before it is opened, for that alone starts some devices; and after, for it may be another one by then.
+    may_be_read(&fs::metadata(path).map_err(cannot)?)?;
     let mut text = String::new();
-    let file = File::open(path).map_err(cannot)?;
+    let no_wait = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new().read(true).custom_flags(no_wait).open(path).map_err(cannot)?;
+    may_be_read(&file.metadata().map_err(cannot)?)?;
     file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(cannot)?;
     if text.len() as u64 > MAX_FILE {
         return Err(format!("{path} is larger than 1 MiB"));
@@ -196,6 +207,20 @@ mod tests {
         assert_eq!((refusal(name::CA_FILE, &good), refusal(name::CA_FILE, "")), (None, None));
         assert!(refusal(name::CLIENT_KEY, &good).is_some());
         assert_eq!(refusal(name::CLIENT_KEY, &file("key", "-----BEGIN EC PRIVATE KEY-----\n")), None);
+    }
+
+    #[test]
+    fn what_would_be_waited_for_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [pipe.to_str().unwrap(), "/proc/kmsg", "/proc/version", "/dev/tty", "/dev/zero"] {
+            let (answers, answer) = std::sync::mpsc::channel();
+            let named = path.to_owned();
+            std::thread::spawn(move || answers.send(refusal(name::CA_FILE, &named)));
+            let why = answer.recv_timeout(std::time::Duration::from_secs(10)).unwrap().unwrap();
+            assert!(why.contains("is no file") || why.contains("is empty"), "{path}: {why}");
+        }
     }
 
     #[test]

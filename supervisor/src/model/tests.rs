@@ -214,6 +214,7 @@ fn pages(tree: &Tree, read: &Read, order: &[Index]) -> Vec<(String, String, bool
         match page {
             Page::Values(page) => page.iter().map(|(n, v, _)| (n.to_owned(), v.to_owned(), true)).collect(),
             Page::Names(page) => page.iter().map(|(n, v, w)| (n.to_owned(), v.to_owned(), w)).collect(),
+            Page::Attributes(_) => panic!("attributes were not asked for"),
         }
     };
     let mut capture = Capture::prepare(sources, read).unwrap();

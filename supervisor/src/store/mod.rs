@@ -274,3 +274,12 @@ fn make_private(dir: &Path) -> Result<(), OpenError> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(error)?;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(error)
 }
+
+/// Makes a store whose commits fail at this, such as `DELETE ON unsaved`.
+#[cfg(test)]
+pub fn refuse(dir: &Path, what: &str) {
+    Store::open(dir, dir, dir).unwrap().0.close();
+    let db = rusqlite::Connection::open(dir.join("state.db")).unwrap();
+    let refusal = "BEGIN SELECT RAISE(ABORT, 'refused by the test'); END";
+    db.execute_batch(&format!("CREATE TRIGGER refusal BEFORE {what} {refusal}")).unwrap();
+}

@@ -89,9 +89,9 @@ impl StateDb {
     pub fn finish_reset(&mut self) {
         test_points::reach("store.reset");
         let finished = self.delete_copies().map_err(|error| error.to_string()).and_then(|()| {
-            // The free pages, and the journal, still hold the old values.
-            let text =
-                "VACUUM; DELETE FROM fact WHERE name = 'reset_unfinished'; PRAGMA wal_checkpoint(TRUNCATE);";
+            // The free pages, and the journal, still hold the old values. The mark goes when they are gone.
+            let text = "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);
+                DELETE FROM fact WHERE name = 'reset_unfinished'; PRAGMA wal_checkpoint(TRUNCATE);";
             self.db.execute_batch(text).map_err(|error| error.to_string())
         });
         if let Err(error) = finished {

@@ -139,6 +139,26 @@ fn a_reset_leaves_identity_and_log_lines_and_no_copy_of_an_old_value() {
 }
 
 #[test]
+fn the_mark_of_an_unfinished_reset_goes_after_the_old_values() {
+    let dir = tempfile::tempdir().unwrap();
+    refuse(dir.path(), "DELETE ON fact WHEN OLD.name = 'reset_unfinished'");
+    let (store, _, _) = open(dir.path());
+    commit(&store, vec![Write::Startup("cwmp.acs_password", value("canary"))]).unwrap();
+    store.close();
+    let holds_it = || fs::read(dir.path().join("state.db")).unwrap().windows(6).any(|w| w == b"canary");
+    assert!(holds_it());
+    let (store, _, _) = open(dir.path());
+    commit(&store, vec![Write::Reset]).unwrap();
+    // Answered when the reset is finished as far as it gets.
+    read(&store, ALL);
+    assert!(!holds_it());
+    store.close();
+    let db = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+    let marks = "SELECT count(*) FROM fact WHERE name = 'reset_unfinished'";
+    assert_eq!(db.query_row(marks, [], |row| row.get::<_, u32>(0)).unwrap(), 1);
+}
+
+#[test]
 fn rows_and_values_of_the_data_model_read_back_and_go_with_their_row() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _, _) = open(dir.path());

@@ -113,6 +113,27 @@ fn a_reboot_waits_for_the_session_unless_it_is_to_be_now() {
 }
 
 #[test]
+fn a_session_that_opens_while_a_reboot_is_recorded_does_not_lose_its_answer() {
+    run(async {
+        let bench = Bench::with(|dir, settings| settings.actions.reboot = script(dir, "exit 0"));
+        let mut worker = bench.worker(1).await;
+        let mut answers = bench.send(Role::Admin, Request::Reboot { now: false }).await;
+        // Before the record is on disk, as a rule.
+        let session = worker.open(Why::Events).await.session;
+        worker.close(session, Outcome::Succeeded).await;
+        let mut last = answers.recv().await;
+        while let Some(Answer { response: Response::Waiting(why), .. }) = &last {
+            assert!(why.contains("session"), "{why}");
+            last = answers.recv().await;
+        }
+        let last = last.map(|answer| answer.response);
+        assert!(matches!(last, Some(Response::Done(_))), "{last:?}");
+        bench.waits(|all| all.iter().any(|w| w.why.contains("has not restarted yet"))).await;
+        assert_eq!(runs(&bench), 1);
+    });
+}
+
+#[test]
 fn a_viewer_may_neither_restart_nor_reset() {
     run(async {
         let bench = Bench::with(|dir, settings| settings.actions.reboot = script(dir, "exit 0"));

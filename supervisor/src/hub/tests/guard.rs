@@ -9,7 +9,12 @@ async fn confirmed(bench: &Bench, minutes: u32) -> Response {
 
 /// A device whose ACS works, with a worker; a minute of CWMP time is 60 ms.
 async fn at_work() -> (Bench, Worker) {
-    let bench = Bench::with(|_, settings| settings.timing.second_ms = 1);
+    at_work_in(tempfile::tempdir().unwrap()).await
+}
+
+async fn at_work_in(dir: TempDir) -> (Bench, Worker) {
+    let settings = |_: &Path, settings: &mut Settings| settings.timing.second_ms = 1;
+    let bench = Bench::over(dir, Choice { settings, ..Choice::default() });
     bench.set("cwmp.acs_url", "http://good/").await;
     bench.apply().await;
     let mut worker = bench.worker(1).await;
@@ -205,5 +210,63 @@ fn a_later_change_of_the_same_value_is_not_undone() {
         bench.waits(<[_]>::is_empty).await;
         assert_eq!(url(&bench).await, "http://better/");
         assert_eq!(bench.row("cwmp.provisioning_code").await.value, "");
+    });
+}
+
+#[test]
+fn a_change_that_cannot_be_undone_on_disk_brings_no_session_forward() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        crate::store::refuse(dir.path(), "DELETE ON unsaved");
+        let (bench, mut worker) = at_work_in(dir).await;
+        bench.set("cwmp.provisioning_code", "bad").await;
+        confirmed(&bench, 1).await;
+        uses_it(&bench, &worker).await;
+        time_over(&bench).await;
+        for count in 1..=5 {
+            let session = worker.open(Why::Retry).await.session;
+            worker.close(session, tcp_failure()).await;
+            while worker.due().await.retry.count != count {}
+            let is_refused =
+                |status: Status| status.warnings.iter().any(|w| w.contains("refused by the test"));
+            while count >= 3 && !is_refused(bench.status().await) {
+                tokio::task::yield_now().await;
+            }
+            while let Ok(message) = worker.messages.try_recv() {
+                assert!(!matches!(message, ToWorker::Push(Push::Due(Due { fresh: true, .. }))), "{count}");
+            }
+        }
+        assert_eq!(bench.row("cwmp.provisioning_code").await.value, "bad");
+    });
+}
+
+#[test]
+fn what_the_acs_has_set_since_is_not_undone_even_where_the_saved_value_was_brought_back() {
+    run(async {
+        let (bench, mut worker) = at_work().await;
+        let wait = "cwmp.retry_min_wait";
+        bench.set(wait, "7").await;
+        bench.apply().await;
+        bench.ask(Request::Save).await;
+        bench.set(wait, "9").await;
+        bench.apply().await;
+        bench.set(wait, "7").await;
+        confirmed(&bench, 1).await;
+        uses_it(&bench, &worker).await;
+        for first in [true, false, false] {
+            let session = worker.open(Why::Retry).await.session;
+            if first {
+                let name = "Device.ManagementServer.CWMPRetryMinimumWaitInterval".to_owned();
+                let value = SetValue { name, declared: DeclaredType::Absent, text: "33".to_owned() };
+                let parameter_key = ParameterKey::default();
+                let set = Query::Set { session, values: vec![value], parameter_key };
+                assert!(matches!(worker.query(set).await, Reply::Set(_)));
+                uses_it(&bench, &worker).await;
+            }
+            worker.close(session, tcp_failure()).await;
+            worker.due().await;
+        }
+        bench.waits(<[_]>::is_empty).await;
+        assert_eq!(bench.row(wait).await.value, "33");
     });
 }
