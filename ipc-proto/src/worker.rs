@@ -200,6 +200,8 @@ pub enum Query {
         local: Option<IpAddr>,
         /// The ACS's, by which the supervisor notices that ours on the way to it has changed.
         peer: Option<IpAddr>,
+        /// Of the configuration that the connection was made with. `Outdated` where the ACS is another one by now.
+        revision: u64,
     },
     /// The ACS has answered the Inform that carried these events. Committed, then `Done`.
     InformAcknowledged {
@@ -300,6 +302,8 @@ pub enum Reply {
     Fault(Fault),
     /// Refused: that session is not open (any more).
     NoSession,
+    /// Refused, and no failure: a newer configuration of the ACS was pushed before this.
+    Outdated,
 }
 
 /// What an Inform is made of.

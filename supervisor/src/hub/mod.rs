@@ -100,6 +100,8 @@ pub struct Hub {
     /// Ids of events that were never stored must not come again either.
     last_event_id: u64,
     config: Option<WorkerConfig>,
+    /// The first revision with the ACS of `config`.
+    acs_since: u64,
     trust: trust::Kept,
     clock_synchronised: bool,
     next_session: Option<NextSession>,
@@ -151,6 +153,7 @@ impl Hub {
             session: None,
             sessions: 0,
             config: None,
+            acs_since: 0,
             trust: trust::Kept::default(),
             next_session: None,
             knocking: connection_request::Knocking::default(),
@@ -372,6 +375,9 @@ impl Hub {
             return;
         }
         let next = WorkerConfig { revision: revision + 1, ..fresh };
+        if self.config.as_ref().is_none_or(|config| config.acs != next.acs) {
+            self.acs_since = next.revision;
+        }
         self.config = Some(next.clone());
         self.push(Push::Config(Box::new(next)));
     }
