@@ -161,6 +161,13 @@ pub struct RetryState {
     pub since_boot: u32,
 }
 
+impl RetryState {
+    /// The last session failed, be it counted or not: the next waits for its turn.
+    pub fn is_waiting(self) -> bool {
+        self != Self::default()
+    }
+}
+
 /// Of an open session; a query with another one is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u32);

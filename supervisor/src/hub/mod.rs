@@ -131,7 +131,7 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, device, state, store, launcher, news, warnings, progress, status } = parts;
         // A retry that was due before a restart stays due: only what is new brings it forward.
-        let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
+        let attempted = if state.retry().is_waiting() { state.newest_event() } else { EventId(0) };
         let clock_synchronised = clock::is_synchronised(&settings.clock.synchronised, UtcTime::now());
         Self {
             clock_synchronised,
@@ -327,6 +327,7 @@ impl Hub {
                 if matches!(stage, Some(Stage::Tls | Stage::Certificate)) {
                     self.read_trust_again();
                 }
+                self.watch_ways(stage);
                 self.mark.clear();
                 // Together with the counts that it changed.
                 self.state.last_session = Some(record);

@@ -447,6 +447,31 @@ fn a_connection_to_the_former_acs_carries_nothing_for_the_new_one() {
 }
 
 #[test]
+fn an_attempt_without_a_route_is_not_counted_and_is_not_hot() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        // The ACS was reached before, at an address to which there is a way from here.
+        let peer = Some("127.0.0.1".parse().unwrap());
+        let query = Query::OpenSession { why: Why::Events, local: peer, peer, revision: u64::MAX };
+        let Reply::SessionOpened(opened) = worker.query(query).await else { panic!() };
+        let failure = Failure { stage: Stage::Network, reason: "no route".to_owned() };
+        worker.close(opened.session, Outcome::Failed(failure)).await;
+        let due = loop {
+            let due = worker.due().await;
+            if due.retry.is_waiting() {
+                break due;
+            }
+        };
+        assert!(due.events && !due.fresh && due.retry.count == 0, "{due:?}");
+        // The way was there at the failure: nothing new.
+        bench.commands.send(Command::AddressesChanged).await.unwrap();
+        assert_eq!(bench.status().await.retry_count, 0);
+        assert!(worker.messages.try_recv().is_err(), "not told that anything is new");
+    });
+}
+
+#[test]
 fn a_read_is_prepared_and_paged_only_in_its_session() {
     run(async {
         let bench = Bench::new();
