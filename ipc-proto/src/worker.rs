@@ -163,6 +163,13 @@ pub struct RetryState {
     pub since_boot: u32,
 }
 
+impl RetryState {
+    /// The last session failed, be it counted or not: the next waits for its turn.
+    pub fn is_waiting(self) -> bool {
+        self != Self::default()
+    }
+}
+
 /// Of an open session; a query with another one is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u32);
@@ -198,6 +205,8 @@ pub enum Query {
         local: Option<IpAddr>,
         /// The ACS's, by which the supervisor notices that ours on the way to it has changed.
         peer: Option<IpAddr>,
+        /// Of the configuration that the connection was made with. `Outdated` where the ACS is another one by now.
+        revision: u64,
     },
     /// The ACS has answered the Inform that carried these events. Committed, then `Done`.
     InformAcknowledged {
@@ -328,6 +337,8 @@ pub enum Reply {
     Fault(Fault),
     /// Refused: that session is not open (any more).
     NoSession,
+    /// Refused, and no failure: a newer configuration of the ACS was pushed before this.
+    Outdated,
 }
 
 /// What an Inform is made of.

@@ -217,7 +217,7 @@ impl Agenda {
         if self.periodic_due {
             return Some(Why::Periodic);
         }
-        let waits = due.retry.count > 0;
+        let waits = due.retry.is_waiting();
         if due.events && (due.fresh || !waits) {
             return Some(Why::Events);
         }

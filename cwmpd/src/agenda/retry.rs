@@ -22,7 +22,7 @@ impl Wait {
     /// Draws the wait for these failures; none when there are none. After a reboot the range begins again at
     /// the first, while RetryCount goes on (RETRY-04, RETRY-05).
     pub fn drawn(failures: RetryState, policy: RetryPolicy, second: Duration, now: Now) -> Option<Self> {
-        if failures.count == 0 {
+        if !failures.is_waiting() {
             return None;
         }
         let wait = policy.wait(failures.since_boot.max(1), now.random, second);

@@ -71,6 +71,15 @@ fn events_open_a_session_at_once_and_nothing_opens_none() {
 }
 
 #[test]
+fn a_failure_that_is_not_counted_waits_too() {
+    let mut desk = Desk::new(plan(None));
+    assert_eq!(desk.take(due(true, false, 0, 1)), None, "no hot loop");
+    assert_eq!(desk.strike(), Some(Why::Retry));
+    desk.take(Input::SessionEnded);
+    assert_eq!(desk.take(due(true, true, 0, 1)), Some(Why::Events), "a route came back");
+}
+
+#[test]
 fn without_an_acs_nothing_happens() {
     let mut desk = Desk::new(Plan { acs: false, ..plan(Some(hourly())) });
     for input in [due(true, true, 0, 0), due(true, true, 2, 2), Input::InformNow] {

@@ -41,38 +41,36 @@ pub async fn run_session(
     why: Why,
     id: watch::Sender<Option<SessionId>>,
 ) -> SessionEnd {
-    // Connected first: the supervisor makes the Inform of our address on the connection (DECISIONS 20).
-    let (config, acs, connected) = loop {
-        let config = configs.borrow_and_update().clone();
-        let Some((config, acs)) = config.and_then(|config| Some((config.clone(), config.acs.clone()?)))
-        else {
+    let (config, acs, mut open, connected, opened) = loop {
+        let Some((config, acs, connected)) = connect_to_newest(&mut configs).await else {
             return SessionEnd::NoAcs;
         };
-        let of_another =
-            |new: &Option<Arc<WorkerConfig>>| new.as_ref().is_none_or(|new| new.acs.as_ref() != Some(&acs));
-        let newest = configs.clone();
-        tokio::select! {
-            biased;
-            // What the next Inform says is not for the ACS that we were going to.
-            _ = configs.wait_for(of_another) => {}
-            connected = connect(&config, &acs, newest) => break (config, acs, connected),
-        }
-    };
-    let (mut open, connected) = connected;
-    let (local, peer) = match &connected {
-        Ok(ends) => (ends.local, Some(ends.peer)),
-        Err(_) => (None, None),
-    };
-    let opened = match link.query(Query::OpenSession { why, local, peer }).await {
-        Err(LinkLost) => return SessionEnd::LinkLost,
-        Ok(Reply::SessionOpened(opened)) => opened,
-        Ok(Reply::Fault(fault)) => {
-            tracing::warn!("the supervisor refuses a session: {}", fault.text);
-            return SessionEnd::Refused(why);
-        }
-        Ok(_) => {
-            tracing::warn!("the supervisor refuses a session");
-            return SessionEnd::Refused(why);
+        let (open, connected) = connected;
+        let (local, peer) = match &connected {
+            Ok(ends) => (ends.local, Some(ends.peer)),
+            Err(_) => (None, None),
+        };
+        let revision = config.revision;
+        match link.query(Query::OpenSession { why, local, peer, revision }).await {
+            Err(LinkLost) => return SessionEnd::LinkLost,
+            Ok(Reply::SessionOpened(opened)) => break (config, acs, open, connected, opened),
+            Ok(Reply::Outdated) => {
+                tracing::info!("the ACS has changed: connecting again");
+                drop((open, connected));
+                let newer =
+                    |new: &Option<Arc<WorkerConfig>>| new.as_ref().is_none_or(|new| new.revision > revision);
+                if configs.wait_for(newer).await.is_err() {
+                    return SessionEnd::LinkLost;
+                }
+            }
+            Ok(Reply::Fault(fault)) => {
+                tracing::warn!("the supervisor refuses a session: {}", fault.text);
+                return SessionEnd::Refused(why);
+            }
+            Ok(_) => {
+                tracing::warn!("the supervisor refuses a session");
+                return SessionEnd::Refused(why);
+            }
         }
     };
     let session = opened.session;
@@ -111,12 +109,34 @@ pub async fn run_session(
     SessionEnd::Over(session, outcome)
 }
 
+/// The ACS of the newest configuration, and the connection to it; none when it has no ACS. Connected first: the
+/// supervisor makes the Inform of our address on the connection (DECISIONS 20).
+async fn connect_to_newest(
+    configs: &mut watch::Receiver<Option<Arc<WorkerConfig>>>,
+) -> Option<(Arc<WorkerConfig>, AcsConfig, Connected)> {
+    loop {
+        let config = configs.borrow_and_update().clone()?;
+        let acs = config.acs.clone()?;
+        let of_another =
+            |new: &Option<Arc<WorkerConfig>>| new.as_ref().is_none_or(|new| new.acs.as_ref() != Some(&acs));
+        let newest = configs.clone();
+        tokio::select! {
+            biased;
+            // What the next Inform says is not for the ACS that we were going to.
+            _ = configs.wait_for(of_another) => {}
+            connected = connect(&config, &acs, newest) => return Some((config, acs, connected)),
+        }
+    }
+}
+
 /// The ACS, and the ends of the connection to it, or why there is none.
+type Connected = (Acs, Result<Ends, HttpError>);
+
 async fn connect(
     config: &WorkerConfig,
     acs: &AcsConfig,
     configs: watch::Receiver<Option<Arc<WorkerConfig>>>,
-) -> (Acs, Result<Ends, HttpError>) {
+) -> Connected {
     let second = Duration::from_millis(config.timing.second_ms.max(1).into());
     let newest = Box::new(move || configs.borrow().as_ref().and_then(|config| config.acs.clone()));
     let patience = Patience { seconds: acs.response_timeout, second };

@@ -290,6 +290,27 @@ async fn a_new_url_in_mid_session_counts_from_the_next_on() {
 }
 
 #[tokio::test]
+async fn a_refusal_as_outdated_is_followed_by_a_connection_to_the_new_acs() {
+    let ((first, first_url), (second, second_url)) = (FakeAcs::start().await, FakeAcs::start().await);
+    let mut supervisor = Supervisor::start(false).await;
+    // At once: a failure would wait for longer than this test.
+    let patient = |url: &str| {
+        let retry = RetryPolicy { min_wait: 65_535, multiplier: 2000 };
+        WorkerConfig { retry, ..config(url) }
+    };
+    supervisor.configure(patient(&first_url), due(true)).await;
+    let asked = supervisor.answer(|_| Reply::Outdated).await;
+    assert!(matches!(asked, Query::OpenSession { revision: 5, .. }), "{asked:?}");
+    // It hangs up, and asks for nothing before it has the newer configuration.
+    assert!(hung_up(&mut first.accept().await).await);
+    supervisor.push(Push::Config(Box::new(WorkerConfig { revision: 6, ..patient(&second_url) }))).await;
+    while supervisor.report().await != Report::InUse(6) {}
+    let asked = supervisor.answer(|_| Reply::SessionOpened(Box::new(opened(1)))).await;
+    assert!(matches!(asked, Query::OpenSession { revision: 6, why: Why::Events, .. }), "{asked:?}");
+    inform(&mut second.accept().await).await;
+}
+
+#[tokio::test]
 async fn the_inform_carries_local_time_with_its_offset() {
     let (acs, url) = FakeAcs::start().await;
     let mut supervisor = Supervisor::start(false).await;
@@ -601,7 +622,8 @@ async fn the_connection_to_the_acs_comes_before_the_session() {
         Query::OpenSession {
             why: Why::Events,
             local: Some([127, 0, 0, 1].into()),
-            peer: Some([127, 0, 0, 1].into())
+            peer: Some([127, 0, 0, 1].into()),
+            revision: 5,
         }
     );
     inform(&mut stream).await;

@@ -120,7 +120,7 @@ async fn open_at(
         Some((tls, name)) => {
             let stream = timeout(patience.limit(), tls.connector.connect(name, stream))
                 .await
-                .map_err(|_| HttpError::Silent { address, seconds: patience.seconds })?
+                .map_err(|_| HttpError::SlowTls { address, seconds: patience.seconds })?
                 .map_err(|error| tls.explain(&error))?;
             shake_hands(stream, address, local).await
         }

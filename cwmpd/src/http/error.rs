@@ -49,6 +49,16 @@ pub enum HttpError {
         /// The limit.
         seconds: u32,
     },
+    /// Connected, and no TLS in time.
+    #[error(
+        "{address} did not complete the TLS handshake within {seconds} s: does the ACS speak https there?"
+    )]
+    SlowTls {
+        /// Of the ACS.
+        address: SocketAddr,
+        /// The limit.
+        seconds: u32,
+    },
     /// Another failure to connect.
     #[error("no connection to {0}: {1}")]
     Connect(SocketAddr, io::Error),
@@ -99,15 +109,13 @@ impl HttpError {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Tls(TlsError::Certificate(_)) => Stage::Certificate,
-            Self::Tls(_) => Stage::Tls,
+            Self::Tls(_) | Self::SlowTls { .. } => Stage::Tls,
             Self::Login(_) => Stage::Auth,
             Self::Redirect(_) => Stage::Redirect,
             Self::Name { .. } | Self::SlowName { .. } => Stage::Dns,
             Self::NoRoute(..) => Stage::Network,
-            Self::Refused(_) | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,
-            Self::SlowConnect { .. } | Self::Silent { .. } | Self::Stalled { .. } | Self::SlowBody { .. } => {
-                Stage::Timeout
-            }
+            Self::Refused(_) | Self::SlowConnect { .. } | Self::Connect(..) | Self::Broken(..) => Stage::Tcp,
+            Self::Silent { .. } | Self::Stalled { .. } | Self::SlowBody { .. } => Stage::Timeout,
             Self::Request(_) | Self::NotHttp(..) | Self::HeadTooLarge(_) | Self::BodyTooLarge(_) => {
                 Stage::Http
             }
@@ -127,7 +135,7 @@ impl HttpError {
             Self::Refused(_) => "refused the connection".to_owned(),
             Self::NoRoute(..) => "no route".to_owned(),
             Self::SlowConnect { .. } => "no connection in time".to_owned(),
-            Self::Silent { .. } => "no TLS in time".to_owned(),
+            Self::SlowTls { .. } => "no TLS in time".to_owned(),
             Self::Connect(_, error) => error.to_string(),
             other => other.to_string(),
         }

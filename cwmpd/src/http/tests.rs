@@ -58,6 +58,10 @@ fn acs(url: HttpUrl) -> Acs {
 }
 
 fn patient(url: HttpUrl, second: Duration) -> Acs {
+    trusting(url, second, worker::Trust::default())
+}
+
+fn trusting(url: HttpUrl, second: Duration, trust: worker::Trust) -> Acs {
     let config = worker::Acs {
         url,
         response_timeout: 30,
@@ -65,7 +69,7 @@ fn patient(url: HttpUrl, second: Duration) -> Acs {
         password: ipc_proto::Secret::new("secret"),
         allow_hosts: Vec::new(),
         allow_basic_http: true,
-        trust: worker::Trust::default(),
+        trust,
         max_version: ipc_proto::CwmpVersion::default(),
         session_timeout: 60,
         lenient: true,
@@ -218,6 +222,22 @@ async fn silence_and_a_slow_body_end_by_the_clock() {
     );
     let slow = Failure::from(post(&mut acs, None).await.unwrap_err());
     assert!(slow.stage == Stage::Timeout && slow.reason.contains("did not complete"), "{slow}");
+}
+
+#[tokio::test]
+async fn silence_in_the_handshake_is_of_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = HttpUrl::parse(&format!("https://{}/", listener.local_addr().unwrap())).unwrap();
+    let trust = worker::Trust { pin: Some([7; 32]), ..worker::Trust::default() };
+    let mut acs = trusting(url, Duration::from_millis(5), trust);
+    let silent = Failure::from(post(&mut acs, None).await.unwrap_err());
+    assert!(silent.stage == Stage::Tls && silent.reason.contains("within 30 s"), "{silent}");
+}
+
+#[test]
+fn a_connection_that_is_not_taken_is_of_tcp() {
+    let address = ([10, 0, 0, 5], 7547).into();
+    assert_eq!(HttpError::SlowConnect { address, seconds: 20 }.stage(), Stage::Tcp);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ wire! {
     Why: Events Periodic Retry Asked ConnectionRequest;
     Read: Values Names Attributes;
     DeclaredType: Absent Known Unknown;
-    Reply: Done SessionOpened Prepared Page Set Added Fault NoSession;
+    Reply: Done SessionOpened Prepared Page Set Added Fault NoSession Outdated;
     SetStatus: Applied Later;
     CwmpVersion: V1_0 V1_1 V1_2 V1_3 V1_4;
     CpeRequest: GetRpcMethods;
@@ -72,7 +72,10 @@ pub fn worker() -> Golden {
     ]);
     golden.add([
         ToSupervisor::Heartbeat,
-        ToSupervisor::Query { id: 7, query: Query::OpenSession { why: Why::Asked, local: None, peer: None } },
+        ToSupervisor::Query {
+            id: 7,
+            query: Query::OpenSession { why: Why::Asked, local: None, peer: None, revision: 1 },
+        },
         ToSupervisor::Report(Report::InUse(5)),
     ]);
     golden.add(queries());
@@ -223,6 +226,7 @@ fn queries() -> Vec<Query> {
             why: Why::Events,
             local: Some("192.0.2.1".parse().unwrap()),
             peer: Some("2001:db8::1".parse().unwrap()),
+            revision: 300,
         },
         Query::InformAcknowledged { session, events: vec![EventId(1), EventId(300)] },
         Query::Prepare { session, read: Read::Values(vec![String::new()]) },
@@ -289,6 +293,7 @@ fn replies() -> Vec<Reply> {
         Reply::Added(12, SetStatus::Applied),
         Reply::Fault(fault),
         Reply::NoSession,
+        Reply::Outdated,
     ]
 }
 

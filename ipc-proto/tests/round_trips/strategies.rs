@@ -158,8 +158,8 @@ fn query() -> impl Strategy<Value = Query> {
         vec(text(), 0..4).prop_map(Read::Attributes),
     ];
     prop_oneof![
-        (why(), any::<Option<std::net::IpAddr>>(), any::<Option<std::net::IpAddr>>())
-            .prop_map(|(why, local, peer)| Query::OpenSession { why, local, peer }),
+        (why(), any::<Option<std::net::IpAddr>>(), any::<Option<std::net::IpAddr>>(), any::<u64>())
+            .prop_map(|(why, local, peer, revision)| Query::OpenSession { why, local, peer, revision }),
         (session(), vec(any::<u64>().prop_map(EventId), 0..4))
             .prop_map(|(session, events)| Query::InformAcknowledged { session, events }),
         (session(), read).prop_map(|(session, read)| Query::Prepare { session, read }),
@@ -215,6 +215,7 @@ fn reply() -> impl Strategy<Value = Reply> {
             .prop_map(|(n, status)| Reply::Added(n, status)),
         fault().prop_map(Reply::Fault),
         Just(Reply::NoSession),
+        Just(Reply::Outdated),
     ]
 }
 

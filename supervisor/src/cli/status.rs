@@ -96,8 +96,8 @@ pub fn status(status: &Status, now: UtcTime, page: Page) -> String {
 
 /// The chain from here to the ACS; none when nothing was tried.
 fn picture(acs: &AcsStatus, page: Page) -> Option<String> {
-    let failed = match (acs.state, acs.stage) {
-        (AcsState::Connected, _) => CHAIN.len(),
+    let (good, failed) = match (acs.state, acs.stage) {
+        (AcsState::Connected, _) => (CHAIN.len(), CHAIN.len()),
         (AcsState::Disconnected, Some(stage)) => place(stage),
         _ => return None,
     };
@@ -105,7 +105,7 @@ fn picture(acs: &AcsStatus, page: Page) -> Option<String> {
     let link = |(at, name): (usize, &&'static str)| {
         let (mark, tint) = match at {
             _ if at == failed => ("X", Tint::Bad),
-            _ if at > failed => ("?", Tint::Dim),
+            _ if at >= good => ("?", Tint::Dim),
             TLS if plain => ("-", Tint::Dim),
             _ => ("+", Tint::Good),
         };
@@ -122,9 +122,9 @@ fn picture(acs: &AcsStatus, page: Page) -> Option<String> {
     Some(format!("{}\n", texts.join(between)))
 }
 
-/// Where in the chain a session failed.
-fn place(stage: Stage) -> usize {
-    match stage {
+/// How many links are known to be good, and which one failed.
+fn place(stage: Stage) -> (usize, usize) {
+    let failed = match stage {
         Stage::Network => 0,
         Stage::Dns => 1,
         Stage::Tcp => 2,
@@ -132,8 +132,12 @@ fn place(stage: Stage) -> usize {
         Stage::Http | Stage::Redirect => 4,
         Stage::Auth => 5,
         Stage::Soap | Stage::Fault => 6,
-        Stage::Timeout | Stage::Worker => 7,
-    }
+        // There was a connection: it may be the ACS or what stands before it that is silent.
+        Stage::Timeout => return (TLS + 1, CHAIN.len() - 1),
+        // It says nothing of the way to the ACS.
+        Stage::Worker => return (0, CHAIN.len() - 1),
+    };
+    (failed, failed)
 }
 
 fn why(why: Why) -> &'static str {
@@ -185,6 +189,20 @@ mod tests {
         let chain = "[+] network -- [+] DNS -- [X] TCP -- [?] TLS -- [?] HTTP -- [?] login -- [?] SOAP";
         assert!(text.starts_with(chain), "{text}");
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn only_links_that_are_known_to_be_good_are_marked_so() {
+        let chain = |stage| {
+            let mut broken = broken();
+            broken.acs.stage = Some(stage);
+            let text = status(&broken, UtcTime::now(), Page { width: Some(200), colours: false });
+            text.lines().next().unwrap().replace(" -- ", " ")
+        };
+        let silent = "[+] network [+] DNS [+] TCP [-] TLS [?] HTTP [?] login [?] SOAP [X] session";
+        assert_eq!(chain(Stage::Timeout), silent);
+        let worker = "[?] network [?] DNS [?] TCP [?] TLS [?] HTTP [?] login [?] SOAP [X] session";
+        assert_eq!(chain(Stage::Worker), worker);
     }
 
     #[test]

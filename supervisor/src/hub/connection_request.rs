@@ -1,6 +1,8 @@
 //! ConnectionRequestURL: made of what the worker and the last session tell, and why there is none (DECISIONS 20).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipc_proto::worker::Stage;
 
 use super::Hub;
 use crate::{
@@ -18,6 +20,33 @@ pub struct Knocking {
     local: Option<IpAddr>,
     /// The ACS's on the latest connection to it.
     peer: Option<IpAddr>,
+    /// Our addresses on the ways out when the last session failed for want of one.
+    cut_off: Option<Ways>,
+}
+
+/// Anywhere far away: addresses of documentation (RFC 5737, RFC 3849), to which nothing is sent.
+const FAR: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+
+/// Our addresses on the way to the ACS, if its address is known, and far away over both families.
+type Ways = [Option<IpAddr>; 3];
+
+impl Knocking {
+    fn ways(&self) -> Ways {
+        let [v4, v6] = FAR;
+        [self.peer, Some(v4), Some(v6)].map(|peer| peer.and_then(addresses::source_towards))
+    }
+
+    /// A session has ended, with these ways out.
+    fn ended(&mut self, stage: Option<Stage>, ways: Ways) {
+        self.cut_off = matches!(stage, Some(Stage::Network | Stage::Dns)).then_some(ways);
+    }
+
+    /// With these ways out there is one that was not there at the failure; true once.
+    fn is_back(&mut self, ways: Ways) -> bool {
+        let new = |(was, is): (Option<IpAddr>, Option<IpAddr>)| is.is_some() && was != is;
+        self.cut_off.take_if(|cut_off| cut_off.iter().copied().zip(ways).any(new)).is_some()
+    }
 }
 
 impl Hub {
@@ -47,6 +76,18 @@ impl Hub {
             self.refresh_url();
             self.due_may_change();
         }
+        let ways = self.knocking.ways();
+        if self.session.is_none() && self.knocking.is_back(ways) {
+            tracing::info!("there is a way out again: the next attempt need not wait");
+            self.nudged = true;
+            self.due_may_change();
+        }
+    }
+
+    /// A session has ended: was it for want of a way to the ACS (DECISIONS 13)?
+    pub(super) fn watch_ways(&mut self, stage: Option<Stage>) {
+        let ways = self.knocking.ways();
+        self.knocking.ended(stage, ways);
     }
 
     /// False while it is not known what will come of the worker's latest configuration, or of our address: no
@@ -116,5 +157,31 @@ fn in_url(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_that_comes_back_after_its_want_is_noticed_once() {
+        let here = Some(IpAddr::from([10, 0, 0, 7]));
+        let (none, back) = ([None; 3], [here, None, None]);
+        for stage in [Stage::Network, Stage::Dns] {
+            let mut knocking = Knocking::default();
+            knocking.ended(Some(stage), none);
+            assert!(!knocking.is_back(none), "another route");
+            assert!(knocking.is_back(back));
+            assert!(!knocking.is_back(back), "once");
+            knocking.ended(Some(stage), back);
+            assert!(!knocking.is_back(back), "it was there when the attempt failed");
+            assert!(!knocking.is_back(none), "gone is not back");
+        }
+        for stage in [Some(Stage::Tcp), None] {
+            let mut knocking = Knocking::default();
+            knocking.ended(stage, none);
+            assert!(!knocking.is_back(back));
+        }
     }
 }

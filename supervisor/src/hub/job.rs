@@ -221,7 +221,9 @@ impl Hub {
 
     fn plan_query(&mut self, query: Query) -> (Vec<Write>, Reply) {
         match query {
-            Query::OpenSession { why, local, peer } => {
+            // Events of the new ACS are not for the one that the worker has connected to.
+            Query::OpenSession { revision, .. } if revision < self.acs_since => (Vec::new(), Reply::Outdated),
+            Query::OpenSession { why, local, peer, .. } => {
                 if self.session.is_some() {
                     let detail = "a session is open already";
                     return (Vec::new(), Reply::Fault(Fault::new(FaultCode::RequestDenied, detail)));

@@ -104,6 +104,8 @@ pub struct Hub {
     /// Ids of events that were never stored must not come again either.
     last_event_id: u64,
     config: Option<WorkerConfig>,
+    /// The first revision with the ACS of `config`.
+    acs_since: u64,
     trust: trust::Kept,
     clock_synchronised: bool,
     next_session: Option<NextSession>,
@@ -137,7 +139,7 @@ impl Hub {
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, device, state, store, launcher, news, warnings, progress, status } = parts;
         // A retry that was due before a restart stays due: only what is new brings it forward.
-        let attempted = if state.retry().count > 0 { state.newest_event() } else { EventId(0) };
+        let attempted = if state.retry().is_waiting() { state.newest_event() } else { EventId(0) };
         let spread = spread::Spread::of(&state, &settings);
         let clock_synchronised = clock::is_synchronised(&settings.clock.synchronised, UtcTime::now());
         Self {
@@ -160,6 +162,7 @@ impl Hub {
             session: None,
             sessions: 0,
             config: None,
+            acs_since: 0,
             trust: trust::Kept::default(),
             next_session: None,
             knocking: connection_request::Knocking::default(),
@@ -348,6 +351,7 @@ impl Hub {
                 if matches!(stage, Some(Stage::Tls | Stage::Certificate)) {
                     self.read_trust_again();
                 }
+                self.watch_ways(stage);
                 self.mark.clear();
                 // Together with the counts that it changed.
                 self.state.last_session = Some(record);
@@ -401,6 +405,9 @@ impl Hub {
             return;
         }
         let next = WorkerConfig { revision: revision + 1, ..fresh };
+        if self.config.as_ref().is_none_or(|config| config.acs != next.acs) {
+            self.acs_since = next.revision;
+        }
         self.config = Some(next.clone());
         self.push(Push::Config(Box::new(next)));
     }

@@ -8,7 +8,7 @@ use ipc_proto::{
     text::CommandKey,
     worker::{
         DeviceId, Event, EventCode, EventId, Failure, Outcome, Read, ReadId, Reply, RetryState, SessionId,
-        SessionOpened, Why,
+        SessionOpened, Stage, Why,
     },
 };
 
@@ -182,10 +182,17 @@ impl OpenSession {
                 None
             }
             Outcome::Failed(failure) => {
-                writes = counts(RetryState {
-                    count: retry.count.saturating_add(1),
-                    since_boot: retry.since_boot.saturating_add(1),
-                });
+                let next = match failure.stage {
+                    // Without any route nothing was tried (DECISIONS 13); the next waits all the same.
+                    Stage::Network => RetryState { since_boot: retry.since_boot.max(1), ..retry },
+                    _ => RetryState {
+                        count: retry.count.saturating_add(1),
+                        since_boot: retry.since_boot.saturating_add(1),
+                    },
+                };
+                if next != retry {
+                    writes = counts(next);
+                }
                 let unstored = self.events.iter().filter(|event| Some(event.id) == self.unstored);
                 let kept = unstored.filter(|event| event_table::of(event.code).kept != Kept::No);
                 writes.extend(kept.map(|event| {
@@ -324,6 +331,23 @@ mod tests {
         assert_eq!(state.retry(), RetryState { count: 1, since_boot: 1 });
         assert_eq!(record.failure.unwrap().reason.len(), 1000);
         assert_eq!(codes(&open(&state, Why::Periodic)), [EventCode::Periodic]);
+    }
+
+    #[test]
+    fn an_attempt_without_a_route_waits_and_is_not_counted() {
+        let mut state = State::default();
+        let no_route = || Outcome::Failed(Failure { stage: Stage::Network, reason: "no".to_owned() });
+        for _ in 0..3 {
+            let writes = open(&state, Why::Periodic).close(&state, no_route(), NOW).0;
+            state.follow(&writes);
+            assert_eq!(state.retry(), RetryState { count: 0, since_boot: 1 });
+            assert!(state.retry().is_waiting(), "no hot loop");
+            assert_eq!(codes(&open(&state, Why::Retry)), [EventCode::Periodic]);
+        }
+        assert!(open(&state, Why::Retry).close(&state, no_route(), NOW).0.is_empty(), "no wear of the disk");
+        let writes = open(&state, Why::Retry).close(&state, failed(), NOW).0;
+        state.follow(&writes);
+        assert_eq!(state.retry(), RetryState { count: 1, since_boot: 2 });
     }
 
     #[test]

@@ -184,17 +184,18 @@ impl Worker {
     }
 
     async fn open(&mut self, why: Why) -> SessionOpened {
-        let Reply::SessionOpened(opened) =
-            self.query(Query::OpenSession { why, local: None, peer: None }).await
-        else {
-            panic!()
-        };
+        let Reply::SessionOpened(opened) = self.query(opening(why, u64::MAX)).await else { panic!() };
         *opened
     }
 
     async fn close(&self, session: SessionId, outcome: Outcome) {
         self.send(ToSupervisor::Report(Report::SessionClosed { session, outcome })).await;
     }
+}
+
+/// A worker's query that is connected with that revision of its configuration.
+fn opening(why: Why, revision: u64) -> Query {
+    Query::OpenSession { why, local: None, peer: None, revision }
 }
 
 fn codes(events: &[Event]) -> Vec<EventCode> {
@@ -380,11 +381,7 @@ fn the_newest_worker_wins() {
         let mut old = bench.worker(1).await;
         let mut new = bench.worker(2).await;
         while old.messages.recv().await.is_some() {}
-        old.send(ToSupervisor::Query {
-            id: 1,
-            query: Query::OpenSession { why: Why::Asked, local: None, peer: None },
-        })
-        .await;
+        old.send(ToSupervisor::Query { id: 1, query: opening(Why::Asked, u64::MAX) }).await;
         assert_eq!(new.open(Why::Asked).await.session, SessionId(1), "the old one opened nothing");
     });
 }
@@ -433,6 +430,74 @@ fn another_login_or_trust_after_a_failure_brings_the_next_attempt_forward_once()
             }
             assert_eq!(fresh, forward, "{name}");
         }
+    });
+}
+
+#[test]
+fn a_connection_to_the_former_acs_carries_nothing_for_the_new_one() {
+    run(async {
+        let bench = Bench::new();
+        bench.set("cwmp.acs_url", "http://a/").await;
+        bench.apply().await;
+        let mut worker = bench.worker(1).await;
+        let Push::Config(old) = worker.push().await else { panic!() };
+        // What is not of the ACS matters to nobody who is connected.
+        bench.set("cwmp.retry_min_wait", "7").await;
+        bench.apply().await;
+        let opened = worker.query(opening(Why::Events, old.revision)).await;
+        let Reply::SessionOpened(opened) = opened else { panic!("{opened:?}") };
+        let (session, events) = (opened.session, opened.events.iter().map(|event| event.id).collect());
+        worker.query(Query::InformAcknowledged { session, events }).await;
+        worker.close(session, Outcome::Succeeded).await;
+        while worker.due().await.events {}
+
+        bench.set("cwmp.acs_url", "http://b/").await;
+        // Not waited for: the query comes while it is written to disk.
+        let mut applied =
+            bench.send(Role::Admin, Request::Apply { force: false, now: false, confirm: None }).await;
+        let (id, query) = (77, opening(Why::Periodic, old.revision));
+        worker.send(ToSupervisor::Query { id, query }).await;
+        let mut newest = None;
+        let reply = loop {
+            match worker.messages.recv().await.unwrap() {
+                ToWorker::Push(Push::Config(config)) => newest = Some(config),
+                ToWorker::Reply { reply, .. } => break reply,
+                _ => {}
+            }
+        };
+        assert_eq!(reply, Reply::Outdated);
+        let newest = newest.expect("pushed before the refusal");
+        assert_eq!(newest.acs.unwrap().url.as_str(), "http://b/");
+        assert!(matches!(applied.recv().await.unwrap().response, Response::Done(_)));
+        assert_eq!(bench.status().await.retry_count, 0, "no failure");
+        let opened = worker.query(opening(Why::Events, newest.revision)).await;
+        let Reply::SessionOpened(opened) = opened else { panic!("{opened:?}") };
+        assert_eq!(codes(&opened.events), [EventCode::Bootstrap]);
+    });
+}
+
+#[test]
+fn an_attempt_without_a_route_is_not_counted_and_is_not_hot() {
+    run(async {
+        let bench = Bench::new();
+        let mut worker = bench.worker(1).await;
+        // The ACS was reached before, at an address to which there is a way from here.
+        let peer = Some("127.0.0.1".parse().unwrap());
+        let query = Query::OpenSession { why: Why::Events, local: peer, peer, revision: u64::MAX };
+        let Reply::SessionOpened(opened) = worker.query(query).await else { panic!() };
+        let failure = Failure { stage: Stage::Network, reason: "no route".to_owned() };
+        worker.close(opened.session, Outcome::Failed(failure)).await;
+        let due = loop {
+            let due = worker.due().await;
+            if due.retry.is_waiting() {
+                break due;
+            }
+        };
+        assert!(due.events && !due.fresh && due.retry.count == 0, "{due:?}");
+        // The way was there at the failure: nothing new.
+        bench.commands.send(Command::AddressesChanged).await.unwrap();
+        assert_eq!(bench.status().await.retry_count, 0);
+        assert!(worker.messages.try_recv().is_err(), "not told that anything is new");
     });
 }
 
@@ -587,7 +652,7 @@ fn the_connection_request_url_is_of_the_port_and_of_our_address_on_the_session()
         worker.send(ToSupervisor::Report(Report::Listening(Ok(7547)))).await;
         assert!(problem().await.contains("[connection_request] host"));
         let local = Some("2001:db8::1".parse().unwrap());
-        let open = Query::OpenSession { why: Why::ConnectionRequest, local, peer: None };
+        let open = Query::OpenSession { why: Why::ConnectionRequest, local, peer: None, revision: u64::MAX };
         let Reply::SessionOpened(opened) = worker.query(open).await else { panic!() };
         let url = format!("http://[2001:db8::1]:7547/{}", "07".repeat(16));
         assert!(opened.parameters.iter().any(|p| p.1 == url), "in the Inform");
