@@ -35,6 +35,22 @@ impl RetryPolicy {
     }
 }
 
+/// Counts of failed sessions; both are 0 after a good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RetryState {
+    /// RetryCount of the next Inform; survives a reboot (RETRY-05).
+    pub count: u32,
+    /// Failures since the boot: picks the range of the wait (RETRY-04).
+    pub since_boot: u32,
+}
+
+impl RetryState {
+    /// The last session failed, be it counted or not: the next waits for its turn.
+    pub fn is_waiting(self) -> bool {
+        self != Self::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ pub use crate::{
     attributes::{Attributes, Notification, SetAttributes},
     event::{Event, EventCode, EventId},
     outcome::{Failure, Outcome, Stage},
+    retry::RetryState,
     set_values::{DeclaredType, RowChange, SetStatus, SetValue},
 };
 
@@ -152,22 +153,6 @@ pub struct Due {
     pub fresh: bool,
     /// Failed sessions since the last good one.
     pub retry: RetryState,
-}
-
-/// Counts of failed sessions; both are 0 after a good one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RetryState {
-    /// RetryCount of the next Inform; survives a reboot (RETRY-05).
-    pub count: u32,
-    /// Failures since the boot: picks the range of the wait (RETRY-04).
-    pub since_boot: u32,
-}
-
-impl RetryState {
-    /// The last session failed, be it counted or not: the next waits for its turn.
-    pub fn is_waiting(self) -> bool {
-        self != Self::default()
-    }
 }
 
 /// Of an open session; a query with another one is refused.
