@@ -14,10 +14,11 @@ use crate::{
     control,
     device::{addresses, boot, identity},
     hub::{
-        Hub, Parts,
+        Hub,
         boot::Start,
         command::{Command, Progress},
         mark::Mark,
+        parts::Parts,
         state::State,
     },
     launch,

@@ -144,7 +144,7 @@ fn redirects(own: &str, dead: &BlackHole) -> Vec<Case> {
     let refuses = format!("http://127.0.0.1:{}/", tests::acs::unused_port());
     vec![
         to("a redirect to itself", vec![own.to_owned(); 6], &["redirect"], "redirect loop"),
-        to("a redirect to a dead host", vec![dead.url()], &["timeout"], "did not take a connection"),
+        to("a redirect to a dead host", vec![dead.url()], &["tcp"], "did not take a connection"),
         to("a redirect to a closed port", vec![refuses], &["tcp"], "refused the connection"),
     ]
 }

@@ -76,7 +76,7 @@ impl Acs {
                 let codes = text.split("<EventCode>").skip(1).map(|rest| rest.split('<').next().unwrap());
                 assert_eq!(codes.collect::<Vec<_>>(), self.codes, "the Inform carries other events");
                 self.asked = Some("Inform");
-                return self.to_inform(choices);
+                return self.at_inform(choices);
             }
             Post::Request(bytes) => {
                 assert!(self.informed && !self.hold, "a request of the device while requests are held");
@@ -106,7 +106,7 @@ impl Acs {
         self.go_on(choices)
     }
 
-    fn to_inform(&mut self, choices: &mut Choices) -> Turn {
+    fn at_inform(&mut self, choices: &mut Choices) -> Turn {
         if choices.chance(700) || self.turns > 50 {
             match choices.pick(6) {
                 0 | 1 => {}

@@ -55,7 +55,7 @@ proptest! {
 fn a_tape_is_repeated() {
     // Tapes that once failed go here.
     for tape in [&[][..], &[999, 999, 999, 999]] {
-        run(Choices::Tape(tape.to_vec().into_iter()), 40);
+        run(Choices::Tape(Vec::from(tape).into_iter()), 40);
     }
 }
 

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use ipc_proto::worker::{DeviceId, EventCode, EventId};
 
 use super::{
-    action, event_table,
+    action_record, event_table,
     state::{State, event},
 };
 use crate::{
@@ -113,7 +113,7 @@ impl Start<'_> {
             writes.extend(state.layers.unsaved.keys().map(|name| Write::Unsaved(name, None)));
             writes.extend(event_table::ended_by_boot(&state.events));
             writes.push(event(next, EventCode::Boot));
-            writes.extend(action::after_boot(state, EventId(next.0 + 1)));
+            writes.extend(action_record::after_boot(state, EventId(next.0 + 1)));
             if !state.fact(Fact::Guard).is_empty() {
                 // Its changes were running and not saved: this boot has undone them.
                 writes.push(Write::Fact(Fact::Guard, String::new()));

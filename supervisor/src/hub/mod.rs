@@ -6,6 +6,7 @@
 
 pub mod access;
 mod action;
+mod action_record;
 mod alarm;
 pub mod boot;
 mod clock;
@@ -17,6 +18,7 @@ mod job;
 mod log;
 pub mod mark;
 mod notification;
+pub mod parts;
 mod people;
 mod schedule;
 mod session;
@@ -44,6 +46,7 @@ use tokio::{
 use self::{
     command::{Command, Link, Progress},
     job::{Job, Then},
+    parts::Parts,
     session::OpenSession,
     state::State,
 };
@@ -60,28 +63,6 @@ const MAX_WAITING: usize = 64;
 
 /// The longest time of `apply confirm`, in minutes.
 pub const MAX_CONFIRM_MINUTES: u32 = 1440;
-
-/// What the hub is made of.
-pub struct Parts {
-    /// The settings.
-    pub settings: Settings,
-    /// Who the device is.
-    pub device: DeviceId,
-    /// As on disk.
-    pub state: State,
-    /// The disk.
-    pub store: Store,
-    /// Starts the worker.
-    pub launcher: Launcher,
-    /// What the launcher tells.
-    pub news: mpsc::Receiver<News>,
-    /// For the status.
-    pub warnings: Vec<String>,
-    /// Followed by front ends.
-    pub progress: watch::Sender<Progress>,
-    /// The status whenever it changes, while someone watches it.
-    pub status: watch::Sender<Option<Box<Status>>>,
-}
 
 /// The hub.
 pub struct Hub {
