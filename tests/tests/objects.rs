@@ -130,6 +130,15 @@ fn rows_come_and_go_and_their_numbers_are_not_given_again() {
     ]);
     assert_eq!(values(&session), kept);
 
+    let shown = bench.device.ctl_ok(&["cwmp", "show", "log"]);
+    for line in [
+        "Device.X_EXAMPLE_Bench.3.: (empty) -> row added",
+        "Device.X_EXAMPLE_Bench.3.Text: factory -> mine",
+        "Device.X_EXAMPLE_Bench.2.: row -> row deleted",
+    ] {
+        assert!(shown.contains(line) && shown.contains("by acs (acs)"), "no {line}: {shown}");
+    }
+
     // Over a kill and over a reboot, with what was read from disk.
     let read =
         [get_parameter_values(&["Device.X_EXAMPLE_Bench.", "Device.X_EXAMPLE_BenchNumberOfEntries", KEY])];

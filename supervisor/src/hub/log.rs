@@ -10,13 +10,16 @@ use ipc_proto::{
 use super::{Hub, job::Then, status::shown};
 use crate::{
     config::{layers::Layers, table::TABLE},
-    store::log::NewLine,
+    model::tree::Tree,
+    store::{Write, log::NewLine},
 };
 
 /// Characters of a line's text at the most, whatever the worker says.
 const MAX_DETAIL: usize = 1000;
 /// Characters of a line's first words.
 const MAX_WHAT: usize = 100;
+/// Rows and stored values of one change that are told.
+const MAX_CHANGES: usize = 1000;
 /// Lines of one report.
 const MAX_LINES: usize = 64;
 
@@ -29,7 +32,7 @@ pub fn author(then: &Then) -> Option<Author> {
         Then::Applied(client, ..) | Then::Reset(Some(client)) => Some((client.who.clone(), Source::Cli)),
         Then::Reset(None) => Some(("acs".to_owned(), Source::Acs)),
         Then::RolledBack(_) => Some(("cwmp-supervisor".to_owned(), Source::Stack)),
-        Then::Reply { reply: Reply::Set(_), .. } => Some(("acs".to_owned(), Source::Acs)),
+        Then::Reply { reply: Reply::Set(_) | Reply::Added(..), .. } => Some(("acs".to_owned(), Source::Acs)),
         _ => None,
     }
 }
@@ -39,7 +42,46 @@ pub fn in_force(layers: &Layers) -> Vec<String> {
     TABLE.iter().map(|row| layers.in_force(row).text.to_owned()).collect()
 }
 
+/// A change of the data model's own store: name, old and new text.
+pub type ModelChange = (String, String, String);
+
+/// What these writes change in rows and stored values.
+pub fn in_model(tree: &Tree, writes: &[Write]) -> Vec<ModelChange> {
+    let change = |write: &Write| match write {
+        Write::Value(path, new) => {
+            let old = tree.parameter(path).and_then(|(row, _, parameter)| tree.stored(row, parameter));
+            let old = old.unwrap_or_default();
+            (old != new).then(|| (path.clone(), clean(old, MAX_DETAIL), clean(new, MAX_DETAIL)))
+        }
+        Write::AddRow(table, number) => {
+            Some((format!("{table}{number}."), String::new(), "row added".to_owned()))
+        }
+        Write::RemoveRow { table, number, .. } => {
+            Some((format!("{table}{number}."), "row".to_owned(), "row deleted".to_owned()))
+        }
+        _ => None,
+    };
+    writes.iter().filter_map(change).take(MAX_CHANGES).collect()
+}
+
 impl Hub {
+    /// Logs rows and stored values that changed.
+    pub(super) fn log_model_changes(&self, (who, source): &Author, changes: Vec<ModelChange>) {
+        let revision = self.revision();
+        for (name, old, new) in changes {
+            let entry = LogEntry::Change {
+                who: who.clone(),
+                source: *source,
+                name,
+                old,
+                new,
+                revision,
+                in_use: false,
+            };
+            self.store.log_line(NewLine { at: UtcTime::now(), entry });
+        }
+    }
+
     /// Logs what was done as a whole, before the changes that it made.
     pub(super) fn log_act(&self, (who, source): &Author, then: &Then) {
         let name = match then {
@@ -55,7 +97,7 @@ impl Hub {
     }
 
     /// Logs what is in force now and was not before. Secrets are masked.
-    pub(super) fn log_changes(&self, (who, source): Author, before: &[String]) {
+    pub(super) fn log_changes(&self, (who, source): &Author, before: &[String]) {
         let revision = self.revision();
         for (row, old) in TABLE.iter().zip(before) {
             let new = self.state.layers.in_force(row).text;
@@ -64,7 +106,7 @@ impl Hub {
             }
             let entry = LogEntry::Change {
                 who: who.clone(),
-                source,
+                source: *source,
                 name: row.name.to_owned(),
                 old: shown(row, old),
                 new: shown(row, new),

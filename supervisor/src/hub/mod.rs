@@ -282,11 +282,14 @@ impl Hub {
         }
         // Back-off and events must go on in memory even when the disk cannot follow.
         if result.is_ok() || matches!(then, Then::SessionEnded(_)) {
-            let before = log::author(&then).map(|author| (author, log::in_force(&self.state.layers)));
+            let before = log::author(&then).map(|author| {
+                (author, log::in_force(&self.state.layers), log::in_model(&self.state.tree, &writes))
+            });
             self.follow(&writes);
-            if let Some((author, before)) = before {
+            if let Some((author, before, in_model)) = before {
                 self.log_act(&author, &then);
-                self.log_changes(author, &before);
+                self.log_changes(&author, &before);
+                self.log_model_changes(&author, in_model);
             }
         }
         self.store_trouble = result.as_ref().err().cloned();
