@@ -13,7 +13,7 @@ use tests::device::{Device, PATIENCE};
 use tests::process::wait_until;
 use tests::{Acs, Plan, may_unshare};
 
-const CODE: &str = "cwmp.provisioning_code";
+const CODE: &str = "cwmp.con_req_username";
 const FULL: &str = "the disk is full: nothing was changed; free some space in the state directory";
 
 /// A small file system on the state directory, in a mount namespace that lasts as long as this value.
@@ -126,7 +126,7 @@ fn on_a_full_disk_nothing_is_lost_and_space_is_all_it_takes() {
     assert!(device.ctl_ok(&["cwmp", "show", "status"]).contains(&format!("Warning             {FULL}")));
 
     // The ACS gets a fault for its write, and answers for its reads, in a session that goes on.
-    let code = "Device.DeviceInfo.ProvisioningCode";
+    let code = "Device.ManagementServer.ConnectionRequestUsername";
     acs.plan(
         Plan::new()
             .send(set_parameter_values(&[(code, "xsd:string", "theirs")], "their-key"))
@@ -211,12 +211,10 @@ fn a_read_only_disk_is_read_and_every_change_refused() {
     device.ctl_ok(&["set", &format!("{CODE}=refused")]);
     let output = device.ctl(&["apply"]);
     assert!(output.status == 1 && output.stderr.contains(told), "{output:?}");
-    acs.plan(
-        Plan::new().send(set_parameter_values(
-            &[("Device.DeviceInfo.ProvisioningCode", "xsd:string", "theirs")],
-            "",
-        )),
-    );
+    acs.plan(Plan::new().send(set_parameter_values(
+        &[("Device.ManagementServer.ConnectionRequestUsername", "xsd:string", "theirs")],
+        "",
+    )));
     device.ctl_ok(&["cwmp", "inform"]);
     let sessions = acs.wait_sessions(2, PATIENCE);
     assert_eq!(decode::fault(&sessions[1].nth("Fault", 0).body).code, 9002);
