@@ -218,6 +218,12 @@ impl Device {
         crate::process::wait_until(&format!("{text:?} in the log"), || self.log().contains(text));
     }
 
+    /// Its worker, once there is one.
+    pub fn worker_pid(&self) -> u32 {
+        let status = self.wait_status("a worker", |status| status["worker"]["pid"].is_number());
+        u32::try_from(status["worker"]["pid"].as_u64().unwrap_or_default()).expect("a process id fits")
+    }
+
     /// The process id of the supervisor.
     pub fn supervisor_pid(&self) -> u32 {
         self.running.as_ref().expect("the device runs").supervisor.id()

@@ -39,3 +39,19 @@ pub fn freeze(pid: u32) {
     signal(pid, Signal::SIGSTOP);
     wait_until("the process to stop", || field(pid, "State:").is_some_and(|state| state.starts_with('T')));
 }
+
+/// A field of /proc/PID/status that is an amount of memory, such as `VmHWM:`, in KiB.
+pub fn memory_kib(pid: u32, name: &str) -> u64 {
+    let text = field(pid, name).expect("the process runs");
+    text.trim_end_matches(" kB").trim().parse().expect("an amount of memory")
+}
+
+/// Time on a processor, over all threads.
+pub fn cpu(pid: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process is ours to read");
+    let nanoseconds = threads.flatten().map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
+    });
+    Duration::from_nanos(nanoseconds.sum())
+}

@@ -11,7 +11,7 @@ use md5::{Digest, Md5};
 use tests::acs::envelope::get_rpc_methods;
 use tests::binaries::program;
 use tests::device::{Builder, PATIENCE};
-use tests::process::{field, wait_until};
+use tests::process::{memory_kib, wait_until};
 use tests::trace::{self, Call, Trace};
 use tests::{Acs, Device, Plan, skipped};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -477,10 +477,6 @@ fn processor_ms(pid: u32) -> u64 {
     (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
 }
 
-fn memory_kb(pid: u32) -> u64 {
-    field(pid, "VmHWM:").unwrap().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[test]
 #[ignore = "slow"]
 fn the_acs_gets_in_through_a_thousand_requests_a_second() {
@@ -491,7 +487,7 @@ fn the_acs_gets_in_through_a_thousand_requests_a_second() {
         let acs = Acs::start();
         let (device, url) = start(&acs);
         let pids = [device.status()["worker"]["pid"].as_u64().unwrap() as u32, device.supervisor_pid()];
-        let before = pids.map(|pid| (processor_ms(pid), memory_kb(pid)));
+        let before = pids.map(|pid| (processor_ms(pid), memory_kib(pid, "VmHWM:")));
         let flooded = url.clone();
         let flooding = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -509,7 +505,7 @@ fn the_acs_gets_in_through_a_thousand_requests_a_second() {
             std::thread::sleep(Duration::from_millis(1200));
         }
         let (statuses, took) = flooding.join().unwrap();
-        let after = pids.map(|pid| (processor_ms(pid), memory_kb(pid)));
+        let after = pids.map(|pid| (processor_ms(pid), memory_kib(pid, "VmHWM:")));
         let lines = refusals(&device);
         println!("{kind:?} in {took:?}: {statuses:?}, the ACS waited {slowest:?} at most");
         for (name, before, after) in [("worker", before[0], after[0]), ("supervisor", before[1], after[1])] {

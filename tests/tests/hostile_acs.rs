@@ -6,7 +6,7 @@ use std::time::Duration;
 use tests::acs::envelope::{self, get_parameter_values, get_rpc_methods, rpc, set_parameter_values};
 use tests::acs::{BlackHole, Ending, Envelope, Session, rules};
 use tests::device::PATIENCE;
-use tests::process::field;
+use tests::process::memory_kib;
 use tests::{Acs, Device, Plan, Trouble};
 
 /// The most memory that either daemon may ever have had, in KiB, in a debug build.
@@ -307,26 +307,18 @@ impl Bench {
     }
 }
 
-fn worker_pid(device: &Device) -> u32 {
-    u32::try_from(device.status()["worker"]["pid"].as_u64().expect("a worker runs")).unwrap()
-}
-
-fn most_memory(pid: u32) -> u64 {
-    field(pid, "VmHWM:").and_then(|text| text.split(' ').next()?.parse().ok()).expect("the process runs")
-}
-
 /// All of these against one device, whose worker stays the same and small.
 fn battery(cases: impl FnOnce(&Acs) -> Vec<Case>) {
     let bench = Bench::start();
-    let worker = worker_pid(&bench.device);
+    let worker = bench.device.worker_pid();
     for case in cases(&bench.acs) {
         let (name, begin) = (case.name, std::time::Instant::now());
         bench.hold(case);
         println!("{name}: {} ms", begin.elapsed().as_millis());
     }
-    assert_eq!(worker_pid(&bench.device), worker, "the worker was restarted");
+    assert_eq!(bench.device.worker_pid(), worker, "the worker was restarted");
     let supervisor = bench.device.supervisor_pid();
-    let memory = [most_memory(worker), most_memory(supervisor)];
+    let memory = [memory_kib(worker, "VmHWM:"), memory_kib(supervisor, "VmHWM:")];
     println!("worker and supervisor had {memory:?} KiB at most");
     assert!(memory.iter().all(|kib| *kib < MOST_MEMORY), "{memory:?} KiB");
 }

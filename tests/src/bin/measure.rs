@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tests::{Acs, Device, binaries::program};
+use tests::{Acs, Device, binaries::program, process::cpu};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Starts and restarts that are timed.
@@ -37,7 +37,7 @@ fn memory() {
     let device = Device::builder().start();
     device.use_acs(&acs.url());
     acs.wait_sessions(1, PATIENCE);
-    let worker = worker_pid(&device);
+    let worker = device.worker_pid();
     // What is measured is rest itself, so here a time is waited for.
     std::thread::sleep(REST);
     for (name, pid) in [("cwmp-supervisor", device.supervisor_pid()), ("cwmpd", worker)] {
@@ -88,7 +88,7 @@ fn warm_sessions(gap: &str, second_ms: u32) {
     let device = Device::builder().second_ms(second_ms).factory("cwmp.periodicinforminterval", "1").start();
     device.use_acs(&acs.url());
     let warm = acs.wait_sessions(10, PATIENCE).len();
-    let pids = [device.supervisor_pid(), worker_pid(&device)];
+    let pids = [device.supervisor_pid(), device.worker_pid()];
     let before = pids.map(cpu);
     let from = acs.sessions_so_far().max(warm);
     let sessions = acs.wait_sessions(from + SESSIONS, PATIENCE * 2);
@@ -121,24 +121,9 @@ fn start_worker(device: &Device) -> Child {
     command.spawn().expect("the worker starts")
 }
 
-fn worker_pid(device: &Device) -> u32 {
-    let status = device.wait_status("a worker", |status| status["worker"]["pid"].is_number());
-    u32::try_from(status["worker"]["pid"].as_u64().unwrap()).expect("a process id fits")
-}
-
 fn pss_kib(pid: u32) -> u64 {
     let rollup =
         fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is ours to read");
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("smaps_rollup has Pss");
     line.trim().trim_end_matches(" kB").parse().expect("Pss is a number")
-}
-
-/// Time on a processor, over all threads.
-fn cpu(pid: u32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is ours to read");
-    let nanoseconds = threads.flatten().map(|thread| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
-    });
-    Duration::from_nanos(nanoseconds.sum())
 }

@@ -5,11 +5,13 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    path::Path,
     time::{Duration, Instant},
 };
 
-use tests::{Device, acs};
+use tests::{
+    Device, acs,
+    process::{cpu, memory_kib},
+};
 
 /// Stored parameters, ten in each row of one table.
 const SIZES: [usize; 4] = [1_000, 10_000, 50_000, 100_000];
@@ -63,7 +65,7 @@ fn measure(size: usize) -> Rest {
         .extra_settings(&format!("[data_model]\ndir = \"{}\"\n", models.path().display()))
         .start();
     let mut session = Session::accept(&listener);
-    let pids = [device.supervisor_pid(), worker_pid(&device)];
+    let pids = [device.supervisor_pid(), device.worker_pid()];
     let mut samples = [const { Vec::new() }; 3];
     for run in 0..RUNS {
         for first in (0..size).step_by(BATCH) {
@@ -104,7 +106,7 @@ fn measure(size: usize) -> Rest {
     let start = begin.elapsed();
     // What was acknowledged is there after a kill.
     let mut session = Session::accept(&listener);
-    let rss = status_kib(device.supervisor_pid(), "VmRSS:");
+    let rss = memory_kib(device.supervisor_pid(), "VmRSS:");
     let answer = session.ask(&body(&acs::envelope::get_parameter_values(&[""]))).0;
     assert_eq!(entries(&answer).filter(|(name, _)| name.starts_with(TABLE)).count(), size);
     Rest { start, rss }
@@ -310,7 +312,7 @@ fn sampled(pids: [u32; 2], ask: impl FnOnce() -> (Vec<u8>, Duration)) -> (Vec<u8
     let before = pids.map(cpu);
     let (answer, wall) = ask();
     let after = pids.map(cpu);
-    let peak = pids.map(|pid| status_kib(pid, "VmHWM:"));
+    let peak = pids.map(|pid| memory_kib(pid, "VmHWM:"));
     (answer, Sample { wall, cpu: [after[0] - before[0], after[1] - before[1]], peak })
 }
 
@@ -338,27 +340,4 @@ fn ms(time: Duration) -> f64 {
 
 fn mb(kib: u64) -> f64 {
     kib as f64 * 1024.0 / 1e6
-}
-
-fn worker_pid(device: &Device) -> u32 {
-    let pid = device.supervisor_pid();
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("a process of ours");
-    children.trim().parse().expect("the supervisor has one child, its worker")
-}
-
-fn status_kib(pid: u32, field: &str) -> u64 {
-    let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))
-        .expect("the process is ours to read");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("status has this field");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-/// Time on a processor, over all threads.
-fn cpu(pid: u32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is ours to read");
-    let nanoseconds = threads.flatten().map(|thread| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
-    });
-    Duration::from_nanos(nanoseconds.sum())
 }

@@ -3,6 +3,23 @@
 use super::*;
 use crate::config::table::{self, TABLE};
 
+/// A tree, and nothing in any other source.
+#[derive(Default)]
+struct Over {
+    tree: Tree,
+    layers: Layers,
+    device: DeviceId,
+    settings: DeviceSettings,
+    attributes: AttributeTable,
+}
+
+impl Over {
+    fn sources(&self) -> Sources<'_> {
+        let Self { tree, layers, device, settings, attributes } = self;
+        Sources { tree, layers, device, settings, parameter_key: "", attributes }
+    }
+}
+
 fn pages(read: &Read) -> Result<Vec<Page>, Fault> {
     let mut layers = Layers::default();
     layers.factory.extend(TABLE.iter().map(|row| (row.name, String::new())));
@@ -111,16 +128,8 @@ fn bench(rows: u32) -> Tree {
 
 #[test]
 fn pages_cover_everything_once_in_any_order() {
-    let (tree, layers, device, settings) =
-        (bench(2500), Layers::default(), DeviceId::default(), DeviceSettings::default());
-    let sources = Sources {
-        tree: &tree,
-        layers: &layers,
-        device: &device,
-        settings: &settings,
-        parameter_key: "",
-        attributes: &AttributeTable::default(),
-    };
+    let over = Over { tree: bench(2500), ..Over::default() };
+    let sources = over.sources();
     let read = Read::Values(vec!["Device.X.".to_owned()]);
     let mut capture = Capture::prepare(sources, &read).unwrap();
     assert_eq!(capture.count(), 2500);
@@ -154,16 +163,8 @@ fn pages_cover_everything_once_in_any_order() {
 
 #[test]
 fn a_read_of_a_million_entries_is_the_largest() {
-    let (tree, layers, device, settings) =
-        (bench(2500), Layers::default(), DeviceId::default(), DeviceSettings::default());
-    let sources = Sources {
-        tree: &tree,
-        layers: &layers,
-        device: &device,
-        settings: &settings,
-        parameter_key: "",
-        attributes: &AttributeTable::default(),
-    };
+    let over = Over { tree: bench(2500), ..Over::default() };
+    let sources = over.sources();
     let read = |times| Read::Values(vec!["Device.X.".to_owned(); times]);
     assert!(Capture::prepare(sources, &read(400)).is_ok());
     let fault = Capture::prepare(sources, &read(401)).unwrap_err();
@@ -172,16 +173,8 @@ fn a_read_of_a_million_entries_is_the_largest() {
 
 #[test]
 fn a_live_value_stays_as_it_was_when_the_read_was_prepared() {
-    let (tree, layers, device, settings) =
-        (Tree::default(), Layers::default(), DeviceId::default(), DeviceSettings::default());
-    let sources = Sources {
-        tree: &tree,
-        layers: &layers,
-        device: &device,
-        settings: &settings,
-        parameter_key: "",
-        attributes: &AttributeTable::default(),
-    };
+    let over = Over { tree: Tree::default(), ..Over::default() };
+    let sources = over.sources();
     let read = Read::Values(vec!["Device.DeviceInfo.MemoryStatus.Free".to_owned(); 100]);
     let mut capture = Capture::prepare(sources, &read).unwrap();
     assert_eq!(capture.live.len(), 1, "read once");
@@ -206,16 +199,8 @@ fn the_tree_names_the_device_as_the_inform_does() {
         product_class: "P".to_owned(),
         serial_number: "S".to_owned(),
     };
-    let (layers, settings) = (Layers::default(), DeviceSettings::default());
-    let tree = Tree::default();
-    let sources = Sources {
-        tree: &tree,
-        layers: &layers,
-        device: &device,
-        settings: &settings,
-        parameter_key: "",
-        attributes: &AttributeTable::default(),
-    };
+    let over = Over { device, ..Over::default() };
+    let sources = over.sources();
     let value = |name: &str| sources.value(&format!("Device.DeviceInfo.{name}")).unwrap().to_string();
     let names = ["Manufacturer", "ManufacturerOUI", "ProductClass", "SerialNumber"];
     assert_eq!(names.map(value), ["M", "00AABB", "P", "S"]);
