@@ -66,7 +66,7 @@ pub async fn serve(listener: Listener, limit: Duration, hub: mpsc::Sender<Comman
 const fn places_for(role: Role) -> usize {
     match role {
         // More than there are live views: who looks does not keep out who acts.
-        Role::Admin => 40,
+        Role::Root | Role::Admin => 40,
         Role::Viewer => 16,
         Role::Nobody => 4,
     }
@@ -90,7 +90,7 @@ impl Default for Places {
 impl Places {
     fn of(&self, role: Role) -> &Arc<Semaphore> {
         match role {
-            Role::Admin => &self.admins,
+            Role::Root | Role::Admin => &self.admins,
             Role::Viewer => &self.viewers,
             Role::Nobody => &self.strangers,
         }
@@ -119,7 +119,7 @@ impl Caller {
             connection.hello::<Response, Request>(Protocol::Control, limit).await?;
         loop {
             let request = match role {
-                Role::Admin | Role::Viewer => receiver.receive().await?,
+                Role::Root | Role::Admin | Role::Viewer => receiver.receive().await?,
                 // Whoever may do nothing need not stay to do it.
                 Role::Nobody => soon(limit, receiver.receive()).await?,
             };

@@ -13,7 +13,9 @@ pub const VIEWER_GROUP: &str = "cwmp";
 /// What a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Everything.
+    /// Everything: root and the supervisor's own user.
+    Root,
+    /// Everything but what the ACS has reserved (DECISIONS 37).
     Admin,
     /// Look.
     Viewer,
@@ -28,7 +30,7 @@ pub fn caller(peer: &Peer) -> (Role, String) {
     let user = User::from_uid(uid).ok().flatten();
     let who = user.as_ref().map_or_else(|| format!("uid {uid}"), |user| user.name.clone());
     if uid.is_root() || uid == nix::unistd::geteuid() {
-        return (Role::Admin, who);
+        return (Role::Root, who);
     }
     let mut groups = vec![Gid::from_raw(peer.gid)];
     if let Some(name) = user.and_then(|user| CString::new(user.name).ok()) {
@@ -51,7 +53,7 @@ pub fn caller(peer: &Peer) -> (Role, String) {
 /// Why this request is refused, if it is.
 pub fn refusal(role: Role, who: &str, request: &Request) -> Option<String> {
     match role {
-        Role::Admin => None,
+        Role::Root | Role::Admin => None,
         Role::Viewer if !request.changes() => None,
         Role::Viewer => {
             Some(format!("{who} may look but not change: ask root to add {who} to group {ADMIN_GROUP}"))
@@ -69,9 +71,12 @@ mod tests {
     #[test]
     fn viewers_look_admins_change_others_do_neither() {
         let allowed = |role, request: &Request| refusal(role, "joe", request).is_none();
-        for (role, look, change) in
-            [(Role::Admin, true, true), (Role::Viewer, true, false), (Role::Nobody, false, false)]
-        {
+        for (role, look, change) in [
+            (Role::Root, true, true),
+            (Role::Admin, true, true),
+            (Role::Viewer, true, false),
+            (Role::Nobody, false, false),
+        ] {
             assert_eq!(allowed(role, &Request::Status), look, "{role:?}");
             assert_eq!(allowed(role, &Request::Save), change, "{role:?}");
         }
@@ -79,8 +84,8 @@ mod tests {
     }
 
     #[test]
-    fn root_is_an_admin_whatever_the_user_database_says() {
-        assert_eq!(caller(&Peer { pid: 1, uid: 0, gid: 0 }).0, Role::Admin);
+    fn root_is_root_whatever_the_user_database_says() {
+        assert_eq!(caller(&Peer { pid: 1, uid: 0, gid: 0 }).0, Role::Root);
         assert_eq!(caller(&Peer { pid: 1, uid: 4_000_000, gid: 4_000_000 }).0, Role::Nobody);
     }
 }

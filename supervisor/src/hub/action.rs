@@ -85,7 +85,13 @@ impl Hub {
             client.answer(Response::Refused(UNDER_WAY.to_owned()));
             return None;
         }
-        let origin = Origin::Person(client.who.clone());
+        // What the ACS asked for before is done by this one too, and told it.
+        let of_acs = record(&self.state)
+            .filter(|former| former.kind == Kind::Reboot && !matches!(former.stage, Stage::Failed(_)));
+        let origin = match of_acs.map(|former| former.origin) {
+            Some(origin @ Origin::Acs { .. }) => origin,
+            _ => Origin::Person(client.who.clone()),
+        };
         let record = Record::new(Kind::Reboot, origin, self.state.fact(Fact::BootId));
         Some((vec![record.write()], Then::Recorded(client)))
     }

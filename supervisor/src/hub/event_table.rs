@@ -27,12 +27,10 @@ pub struct Row {
     pub multiple: bool,
     /// How long it is kept while the ACS does not have it.
     pub kept: Kept,
-    /// It is for whatever ACS there is: 0 BOOTSTRAP for another one leaves it.
-    pub outlives_bootstrap: bool,
 }
 
 const fn row(code: EventCode, multiple: bool, kept: Kept) -> Row {
-    Row { code, multiple, kept, outlives_bootstrap: false }
+    Row { code, multiple, kept }
 }
 
 /// A row for each code, in the order of an Inform.
@@ -81,7 +79,7 @@ pub fn ended_by_boot(waiting: &[StoredEvent]) -> impl Iterator<Item = Write> {
 
 /// What 0 BOOTSTRAP for another ACS voids (EVT-06).
 pub fn void_for_another_acs(waiting: &[StoredEvent]) -> impl Iterator<Item = Write> {
-    remove(waiting, |row| !row.outlives_bootstrap)
+    remove(waiting, |_| true)
 }
 
 /// What a new 0 BOOTSTRAP for the first ACS replaces.

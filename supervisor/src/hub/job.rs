@@ -258,9 +258,8 @@ impl Hub {
                 }
             }
             Query::Set { session, values, parameter_key } => {
-                match self.session.as_mut().filter(|open| open.id == session) {
-                    Some(open) => open.release(),
-                    None => return (Vec::new(), Reply::NoSession),
+                if !self.release_read(session) {
+                    return (Vec::new(), Reply::NoSession);
                 }
                 let forbidden = |name: &str, text: &str| self.forbidden(name, text);
                 match transaction::set_values(&self.state.tree, &values, UtcTime::now(), forbidden) {
@@ -273,9 +272,8 @@ impl Hub {
                 }
             }
             Query::Row { session, change, name, parameter_key } => {
-                match self.session.as_mut().filter(|open| open.id == session) {
-                    Some(open) => open.release(),
-                    None => return (Vec::new(), Reply::NoSession),
+                if !self.release_read(session) {
+                    return (Vec::new(), Reply::NoSession);
                 }
                 let tree = &self.state.tree;
                 let planned = match change {
@@ -307,9 +305,8 @@ impl Hub {
                 (Vec::new(), Reply::NoSession)
             }
             Query::SetAttributes { session, attributes } => {
-                match self.session.as_mut().filter(|open| open.id == session) {
-                    Some(open) => open.release(),
-                    None => return (Vec::new(), Reply::NoSession),
+                if !self.release_read(session) {
+                    return (Vec::new(), Reply::NoSession);
                 }
                 match self.state.attributes.plan(self.sources(), &attributes) {
                     Ok(writes) => (writes, Reply::Done),
@@ -319,6 +316,12 @@ impl Hub {
             // Answered before they become jobs.
             Query::Prepare { .. } | Query::Page { .. } => (Vec::new(), Reply::NoSession),
         }
+    }
+
+    /// What a prepared read is of may change now; false when that session is not open.
+    fn release_read(&mut self, session: SessionId) -> bool {
+        let open = self.session.as_mut().filter(|open| open.id == session);
+        open.map(OpenSession::release).is_some()
     }
 
     fn is_open(&self, session: SessionId) -> bool {

@@ -1,6 +1,6 @@
 //! Changed values that the ACS is to be told of: which, when, and what it knows afterwards (TR-069 3.7.1.5).
 
-use super::Hub;
+use super::{Hub, access::Role};
 use crate::{
     config::table::{self, Row, name},
     model::{attributes::Change, read::Sources},
@@ -37,13 +37,12 @@ impl Hub {
     }
 
     /// Why this caller may not set this: the ACS has taken the subscriber off its AccessList (DECISIONS 37).
-    pub(super) fn reserved(&self, row: &Row, who: &str) -> Option<String> {
+    pub(super) fn reserved(&self, row: &Row, role: Role) -> Option<String> {
         let path = self.path(row)?;
         let (_, _, parameter) = self.state.tree.parameter(&path)?;
         let open = self.state.attributes.of(&path, parameter).subscriber;
-        let is_root = matches!(who, "root" | "uid 0");
         let text = || format!("the ACS lets nobody here but root set {}: ask root", row.name);
-        (!open && !is_root).then(text)
+        (!open && role != Role::Root).then(text)
     }
 
     fn path(&self, row: &Row) -> Option<String> {

@@ -28,7 +28,7 @@ impl Hub {
             return client.answer(Response::Refused(reason));
         }
         let response = match request {
-            Request::Set { name, value } => self.set(&name, value, &client.who),
+            Request::Set { name, value } => self.set(&name, value, &client),
             Request::Get { name } => self.get(&name),
             Request::ShowParameters => {
                 Response::Parameters(status::rows(&self.state.layers, self.state.tree.schema().root()))
@@ -107,7 +107,7 @@ impl Hub {
         client.send(Answer { response, wait: Wait::NewWorker(workers) });
     }
 
-    pub(super) fn set(&mut self, name: &str, value: Secret, who: &str) -> Response {
+    pub(super) fn set(&mut self, name: &str, value: Secret, client: &Client) -> Response {
         let row = match table::row(name) {
             Ok(row) => row,
             Err(error) => return Response::Refused(error.to_string()),
@@ -122,10 +122,10 @@ impl Hub {
         if let Some(refusal) = trust::refusal(row.name, &text) {
             return Response::Refused(refusal);
         }
-        if let Some(refusal) = self.reserved(row, who).or_else(|| self.forbidden(row.name, &text)) {
+        if let Some(refusal) = self.reserved(row, client.role).or_else(|| self.forbidden(row.name, &text)) {
             return Response::Refused(refusal);
         }
-        self.state.layers.propose(row, text, who.to_owned(), UtcTime::now());
+        self.state.layers.propose(row, text, client.who.clone(), UtcTime::now());
         let mut notes = Vec::new();
         if self.state.layers.dhcp_value(row).is_some() {
             notes.push("stored, but not in force while cwmp.use_dhcp=1".to_owned());

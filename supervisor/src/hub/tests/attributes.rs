@@ -18,7 +18,7 @@ fn what_the_acs_keeps_to_itself_is_set_by_root_alone() {
         assert_eq!(why, "the ACS lets nobody here but root set cwmp.provisioning_code: ask root");
         assert!(matches!(bench.set("cwmp.periodicinforminterval", "5").await, Response::Done(_)));
         let (answers, mut queue) = mpsc::channel(1);
-        let client = Client { who: "root".to_owned(), role: Role::Admin, answers };
+        let client = Client { who: "root".to_owned(), role: Role::Root, answers };
         let set = Request::Set { name: "cwmp.provisioning_code".to_owned(), value: Secret::new("A") };
         bench.commands.send(Command::Control(set, client)).await.unwrap();
         assert!(matches!(queue.recv().await.unwrap().response, Response::Done(_)));

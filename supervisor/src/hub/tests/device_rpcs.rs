@@ -87,6 +87,25 @@ fn a_reboot_asked_for_while_the_device_restarts_is_the_same_reboot() {
 }
 
 #[test]
+fn a_person_who_reboots_meanwhile_takes_nothing_from_what_the_acs_is_told() {
+    run(async {
+        let bench = Bench::with(|dir, settings| settings.actions.reboot = script(dir, "exit 0"));
+        let mut worker = bench.worker(1).await;
+        let session = informed(&mut worker).await.session;
+        worker.query(reboot(session, "k")).await;
+        worker.close(session, Outcome::Succeeded).await;
+        bench.waits(restarting).await;
+        // Refused while the former command still runs.
+        while runs(&bench) < 2 {
+            bench.ask(Request::Reboot { now: false }).await;
+        }
+        let bench = bench.booted("boot-2").await;
+        let opened = bench.worker(1).await.open(Why::Events).await;
+        assert_eq!(told(&opened), [("1 BOOT", ""), ("M Reboot", "k")]);
+    });
+}
+
+#[test]
 fn a_reboot_that_is_stored_is_told_by_any_boot_and_is_not_done_again() {
     run(async {
         let bench = Bench::with(|dir, settings| settings.actions.reboot = script(dir, "exit 0"));
