@@ -1,11 +1,13 @@
-//! The mark of an open session: a file in the runtime directory, which a killed supervisor leaves behind.
+//! The mark of an open session: a file in the runtime directory, as a killed supervisor leaves it.
 //!
 //! A session that was cut off so counts as failed, and its 2 PERIODIC comes again, without a sync for each session.
 //! A reboot takes the file away, and 1 BOOT opens a session anyway.
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
 };
 
 use ipc_proto::{
@@ -17,38 +19,49 @@ use ipc_proto::{
 use super::{session::counts, state::State};
 use crate::store::{SessionRecord, StoredEvent, Write};
 
-/// The file, which is there while a session is open.
+/// Bytes of the file: RetryCount, a space and an event code; all blank while no session is open.
+const SIZE: usize = 40;
+
+/// The file. It stays open: each session writes it in place, which costs next to nothing.
 #[derive(Debug)]
-pub struct Mark(PathBuf);
+pub struct Mark(Option<File>);
 
 impl Mark {
     /// The mark in that directory.
     pub fn new(runtime_dir: &Path) -> Self {
-        Self(runtime_dir.join("session"))
+        let path = runtime_dir.join("session");
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let warn = |error: &io::Error| {
+            tracing::warn!("open sessions cannot be marked: {}: {error}", path.display());
+        };
+        Self(file.inspect_err(warn).ok())
     }
 
     /// A session is open, with this RetryCount, and with an event that is not stored until it fails, or without.
     pub fn set(&self, retry: RetryState, unstored: Option<EventCode>) {
-        let text = format!("{} {}", retry.count, unstored.map_or("", EventCode::text));
-        if let Err(error) = fs::write(&self.0, text) {
-            tracing::warn!("the mark of an open session cannot be made: {}: {error}", self.0.display());
-        }
+        self.write(&format!("{} {}", retry.count, unstored.map_or("", EventCode::text)));
     }
 
     /// No session is open.
     pub fn clear(&self) {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!("the mark of an open session stays: {}: {error}", self.0.display());
-            }
-            _ => {}
+        self.write("");
+    }
+
+    fn write(&self, text: &str) {
+        let Some(file) = &self.0 else { return };
+        if let Err(error) = file.write_all_at(format!("{text:<SIZE$}").as_bytes(), 0) {
+            tracing::warn!("an open session cannot be marked: {error}");
         }
     }
 
     /// What follows from a mark that a former supervisor left in this boot: the writes, and the session's record.
     pub fn left_behind(&self, state: &State, now: UtcTime) -> Option<(Vec<Write>, SessionRecord)> {
-        let text = fs::read_to_string(&self.0).ok()?;
-        let (count, unstored) = text.split_once(' ')?;
+        let file = self.0.as_ref()?;
+        let mut bytes = [0; SIZE];
+        file.read_exact_at(&mut bytes, 0).ok()?;
+        let (count, unstored) = str::from_utf8(&bytes).ok()?.split_once(' ')?;
+        let unstored = unstored.trim_end();
         let retry = state.retry();
         if count.parse() != Ok(retry.count) {
             // Its end was stored before the mark could go.
@@ -65,7 +78,7 @@ impl Mark {
             Write::AddEvent(StoredEvent { id, code, command_key: CommandKey::default() })
         }));
         let reason = "the supervisor was killed in the session".to_owned();
-        let started = fs::metadata(&self.0).and_then(|meta| meta.modified()).map_or(now, UtcTime::from);
+        let started = file.metadata().and_then(|meta| meta.modified()).map_or(now, UtcTime::from);
         let failure = Some(Failure { stage: Stage::Worker, reason });
         Some((writes, SessionRecord { started, ended: now, events: Vec::new(), failure }))
     }
