@@ -15,7 +15,7 @@ use ipc_proto::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -511,40 +511,35 @@ async fn both_families_reach_the_port() {
 async fn an_acs_that_changes_while_we_connect_is_the_one_that_is_informed() {
     let (acs, url) = FakeAcs::start().await;
     let mut supervisor = Supervisor::start(false).await;
-    // An address where nobody answers: 192.0.2.1 is nobody's.
-    let mut nowhere = config("http://192.0.2.1/");
+    // A port whose queue is full, so that nobody answers there.
+    let full = TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(0).unwrap();
+    let address = full.local_addr().unwrap();
+    let _in_it = TcpStream::connect(address).await.unwrap();
+    let mut nowhere = config(&format!("http://{address}/"));
     nowhere.timing.second_ms = 1000;
     supervisor.configure(nowhere, due(true)).await;
     supervisor.push(Push::Config(Box::new(WorkerConfig { revision: 6, ..config(&url) }))).await;
-    loop {
-        match supervisor.receive().await {
-            ToSupervisor::Query { id, query } => {
-                // Where the network refuses 192.0.2.1 at once, that session failed already.
-                assert!(matches!(query, Query::OpenSession { .. }));
-                let reply = Reply::SessionOpened(Box::new(opened(1)));
-                supervisor.send(ToWorker::Reply { id, reply }).await;
-            }
-            ToSupervisor::Report(Report::SessionClosed { .. }) => {
-                supervisor.push(Push::Due(due(true))).await;
-            }
-            ToSupervisor::Report(Report::InUse(6)) => break,
-            _ => {}
-        }
-    }
-    let session = async {
+    let informed = async {
         let mut stream = acs.accept().await;
         inform(&mut stream).await;
     };
     let opening = async {
         loop {
-            if let ToSupervisor::Query { id, query: Query::OpenSession { .. } } = supervisor.receive().await {
-                let reply = Reply::SessionOpened(Box::new(opened(1)));
-                supervisor.send(ToWorker::Reply { id, reply }).await;
-                return;
+            match supervisor.receive().await {
+                ToSupervisor::Query { id, query: Query::OpenSession { .. } } => {
+                    let reply = Reply::SessionOpened(Box::new(opened(1)));
+                    supervisor.send(ToWorker::Reply { id, reply }).await;
+                }
+                _ => {}
             }
         }
     };
-    tokio::join!(session, opening);
+    tokio::select! {
+        () = informed => {}
+        () = opening => {}
+    }
 }
 
 #[tokio::test]
