@@ -527,12 +527,9 @@ async fn an_acs_that_changes_while_we_connect_is_the_one_that_is_informed() {
     };
     let opening = async {
         loop {
-            match supervisor.receive().await {
-                ToSupervisor::Query { id, query: Query::OpenSession { .. } } => {
-                    let reply = Reply::SessionOpened(Box::new(opened(1)));
-                    supervisor.send(ToWorker::Reply { id, reply }).await;
-                }
-                _ => {}
+            if let ToSupervisor::Query { id, query: Query::OpenSession { .. } } = supervisor.receive().await {
+                let reply = Reply::SessionOpened(Box::new(opened(1)));
+                supervisor.send(ToWorker::Reply { id, reply }).await;
             }
         }
     };
